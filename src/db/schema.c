@@ -1,0 +1,49 @@
+#include "db/schema.h"
+
+#include "util/attr.h"
+
+/* Times are nanoseconds since 1970, 0 for "never". */
+const char *const schema_scripts[] = {
+    "CREATE TABLE boxes ("
+    "  id TEXT PRIMARY KEY," /* 64 hexadecimal digits */
+    "  name TEXT NOT NULL UNIQUE,"
+    "  state TEXT NOT NULL,"    /* box/state.h */
+    "  image TEXT NOT NULL,"    /* the reference as the user gave it */
+    "  image_id TEXT NOT NULL," /* sha256:... of the image's configuration */
+    "  spec TEXT NOT NULL,"     /* JSON, box/spec.h */
+    "  created_ns INTEGER NOT NULL,"
+    "  started_ns INTEGER NOT NULL DEFAULT 0,"
+    "  finished_ns INTEGER NOT NULL DEFAULT 0,"
+    "  exit_code INTEGER NOT NULL DEFAULT 0,"
+    "  oom_killed INTEGER NOT NULL DEFAULT 0,"
+    "  error TEXT NOT NULL DEFAULT ''," /* why it is dead or did not start */
+    "  stopped_by_user INTEGER NOT NULL DEFAULT 0,"
+    "  shim_pid INTEGER NOT NULL DEFAULT 0,"
+    "  shim_start INTEGER NOT NULL DEFAULT 0," /* with shim_pid names the process */
+    "  vm_pid INTEGER NOT NULL DEFAULT 0,"
+    "  tier TEXT NOT NULL DEFAULT ''" /* how the last start was served: cold */
+    ");"
+    "CREATE INDEX boxes_image ON boxes (image_id);"
+    "CREATE TABLE images ("
+    "  reference TEXT PRIMARY KEY,"    /* canonical: registry/repository:tag[@digest] */
+    "  image_id TEXT NOT NULL,"        /* sha256:... of the configuration */
+    "  manifest_digest TEXT NOT NULL," /* sha256:... */
+    "  added_ns INTEGER NOT NULL,"
+    "  used_ns INTEGER NOT NULL"
+    ");"
+    "CREATE INDEX images_id ON images (image_id);"
+    "CREATE TABLE image_content ("
+    "  image_id TEXT PRIMARY KEY,"
+    "  manifest_digest TEXT NOT NULL,"
+    "  chain_id TEXT NOT NULL,"      /* names rootfs/<hex>.ext4 */
+    "  size_bytes INTEGER NOT NULL," /* of the layers, unpacked */
+    "  created_ns INTEGER NOT NULL"  /* from the configuration */
+    ");"
+    "CREATE TABLE image_blobs ("
+    "  image_id TEXT NOT NULL,"
+    "  digest TEXT NOT NULL,"
+    "  PRIMARY KEY (image_id, digest)"
+    ") WITHOUT ROWID;",
+};
+
+const int schema_version = ARRAY_LEN(schema_scripts);

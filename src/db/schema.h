@@ -1,0 +1,7 @@
+/* The tables of state.db. */
+#pragma once
+
+/* One script per version: schema_scripts[n] brings version n to n + 1. Never edit one that has
+ * been released; append. */
+extern const char *const schema_scripts[];
+extern const int schema_version;

@@ -1,0 +1,113 @@
+#include "db/db.h"
+#include "util/fs.h"
+
+#include "unit.h"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+
+static char home[] = "/tmp/a3s-unit-db-XXXXXX";
+
+static int insert_two(struct db *db, void *user, struct err *e)
+{
+    int r = db_exec(db, e, "INSERT INTO images VALUES (?, 'i', 'm', 1, 1)", "s", user);
+
+    return r < 0 ? r
+                 : db_exec(db, e, "INSERT INTO images VALUES (?, 'i', 'm', 1, 1)", "s", "taken");
+}
+
+static int64_t count(struct db *db)
+{
+    autostmt st = { 0 };
+    struct err e;
+
+    assert_int_equal(stmt_open(db, &st, &e, "SELECT COUNT(*) FROM images", ""), 0);
+    assert_int_equal(stmt_step(&st, &e), 1);
+    return stmt_i64(&st, 0);
+}
+
+static void a_failed_transaction_changes_nothing(void **state UNUSED)
+{
+    autoptr(db) db = NULL;
+    struct err e;
+
+    assert_int_equal(db_open(home, &db, &e), 0);
+    assert_int_equal(db_transaction(db, insert_two, (void *)"a", &e), 1);
+    assert_int_equal(db_transaction(db, insert_two, (void *)"b", &e), -ERR_EXISTS);
+    assert_int_equal(count(db), 2);
+}
+
+static void writers_wait_for_each_other(void **state UNUSED)
+{
+    autoptr(db) db = NULL;
+    int failed = 0, status;
+    struct err e;
+
+    for (int i = 0; i < 8; i++) {
+        if (fork() != 0)
+            continue;
+        for (int n = 0; n < 25; n++) {
+            autoptr(db) mine = NULL;
+            char ref[32];
+
+            (void)snprintf(ref, sizeof(ref), "w%d-%d", i, n);
+            if (db_open(home, &mine, &e) < 0 ||
+                db_exec(mine, &e, "INSERT INTO images VALUES (?, 'i', 'm', 1, 1)", "s", ref) < 0)
+                _exit(1);
+        }
+        _exit(0);
+    }
+    for (int i = 0; i < 8; i++) {
+        assert_true(wait(&status) > 0);
+        failed += status != 0;
+    }
+    assert_int_equal(failed, 0);
+    assert_int_equal(db_open(home, &db, &e), 0);
+    assert_int_equal(count(db), 202);
+}
+
+static void a_damaged_file_is_an_error_and_stays(void **state UNUSED)
+{
+    char bad[] = "/tmp/a3s-unit-db-XXXXXX", path[64];
+    autostr content = STR_INIT(0);
+    struct db *db = NULL;
+    struct err e;
+
+    assert_non_null(mkdtemp(bad));
+    (void)snprintf(path, sizeof(path), "%s/state.db", bad);
+    assert_int_equal(
+        fs_write_file(AT_FDCWD, path, "this is not a database at all, is it", 36, 0600, &e), 0);
+    assert_int_equal(db_open(bad, &db, &e), -ERR_CORRUPT);
+    assert_non_null(e.hint);
+    assert_int_equal(fs_read_file(AT_FDCWD, path, &content, &e), 0);
+    assert_memory_equal(content.p, "this is not a database", 22);
+    assert_int_equal(fs_remove_tree(AT_FDCWD, bad, &e), 0);
+}
+
+static void a_newer_database_is_refused(void **state UNUSED)
+{
+    struct db *db = NULL;
+    struct err e;
+
+    assert_int_equal(db_open(home, &db, &e), 0);
+    assert_int_equal(db_exec(db, &e, "PRAGMA user_version = 9999", ""), 0);
+    db_free(db);
+    assert_int_equal(db_open(home, &db, &e), -ERR_UNSUPPORTED);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_failed_transaction_changes_nothing),
+        cmocka_unit_test(writers_wait_for_each_other),
+        cmocka_unit_test(a_damaged_file_is_an_error_and_stays),
+        cmocka_unit_test(a_newer_database_is_refused),
+    };
+    struct err e;
+    int r;
+
+    if (!mkdtemp(home))
+        return 1;
+    r = cmocka_run_group_tests(tests, NULL, NULL);
+    return fs_remove_tree(AT_FDCWD, home, &e) < 0 ? 1 : r;
+}
