@@ -1,0 +1,52 @@
+/*
+ * Talking to the shim of a running box: boxes/<id>/sockets/ctl.sock.
+ *
+ * One request per connection: the client sends MSG_CTL_REQUEST, the shim
+ * answers MSG_CTL_REPLY when the thing is done (not when it was begun), then
+ * closes, except after CTL_ATTACH: there the connection becomes a session as
+ * on pty.sock: MSG_STDOUT, MSG_STDERR and at the end MSG_EXIT come; MSG_STDIN,
+ * MSG_STDIN_EOF, MSG_RESIZE and MSG_SIGNAL go. docs/protocols.md, section 5.
+ *
+ * Only the owner of A3S_HOME can connect (directory 0700, socket 0600), and
+ * the shim checks SO_PEERCRED: same uid, or root.
+ */
+#pragma once
+
+#include "box/box.h"
+#include "proto/config.h"
+
+enum ctl_op {
+    CTL_PING = 1,
+    CTL_ATTACH = 2, /* stdin, logs */
+    CTL_SIGNAL = 3, /* signal */
+    CTL_STOP = 4,   /* signal (0: the box's), timeout_ns, then KILL; reply when it is stopped */
+    CTL_PAUSE = 5,
+    CTL_RESUME = 6,
+    CTL_WAIT = 7,   /* reply with exit when the box has ended and its record says so */
+    CTL_PROCS = 8,  /* reply with procs */
+    CTL_RESIZE = 9, /* cols, rows of the main PTY */
+};
+
+struct ctl_request {
+    uint64_t op; /* enum ctl_op */
+    uint64_t signal, timeout_ns, cols, rows;
+    bool attach_stdin;  /* CTL_ATTACH: this client feeds stdin (else only watches) */
+    bool attach_output; /* CTL_ATTACH: wants stdout and stderr */
+};
+
+struct ctl_reply {
+    bool ok;
+    struct error_info error; /* when not ok */
+    struct exit_info exit;   /* CTL_WAIT, CTL_STOP */
+    struct proc_list procs;  /* CTL_PROCS */
+};
+
+extern const struct tlv_row ctl_request_rows[], ctl_reply_rows[];
+
+/* Connect to a socket of the box. STATE "Box NAME is not running" when nobody is there. */
+int ctl_connect(const char *home, const struct box *box, const char *socket,
+                struct err *e) MUST_CHECK;
+
+/* One request and its answer, blocking. The shim's error comes back as ours. */
+int ctl_call(const char *home, const struct box *box, const struct ctl_request *req,
+             struct ctl_reply *ret, struct err *e) MUST_CHECK;

@@ -1,0 +1,38 @@
+/*
+ * Starting and ending boxes: what the verbs of the CLI (later of the CRI) do.
+ */
+#pragma once
+
+#include "box/box.h"
+#include "box/ctl.h"
+
+struct box_start {
+    const char *shim_path; /* a3s-box-shim, absolute */
+    int attach_fd;         /* one end of a socketpair that the shim treats as a CTL_ATTACH client
+                              from before the first byte of output; -1: none. Borrowed */
+    bool attach_stdin;
+};
+
+/* Start the shim, detached (own session, survives us), and wait until the workload runs: the
+ * shim reports on a pipe. On failure the record says why (error, exit code 125..127) and the
+ * error is returned; its exit status for docker's `run` is in *ret_status. Works from created,
+ * stopped and dead. */
+int box_start(struct db *db, const char *home, struct box *box, const struct box_start *how,
+              int *ret_status, struct err *e) MUST_CHECK;
+
+/* Signal, wait up to timeout_ns (UINT64_MAX: the box's own), KILL. Returns when the record says
+ * stopped. A box that does not run is left alone. */
+int box_stop(struct db *db, const char *home, struct box *box, int signal, uint64_t timeout_ns,
+             struct err *e) MUST_CHECK;
+int box_kill(struct db *db, const char *home, struct box *box, int signal,
+             struct err *e) MUST_CHECK;
+int box_pause(struct db *db, const char *home, struct box *box, struct err *e) MUST_CHECK;
+int box_unpause(struct db *db, const char *home, struct box *box, struct err *e) MUST_CHECK;
+/* Blocks until it has ended (at once when it does not run). */
+int box_wait(struct db *db, const char *home, struct box *box, int *ret_exit_code,
+             struct err *e) MUST_CHECK;
+int box_procs(const char *home, struct box *box, struct proc_list *ret, struct err *e) MUST_CHECK;
+
+/* Capabilities, seccomp program, masked and read-only paths that a spec asks for. Uses
+ * libseccomp; done once per start, in the shim. */
+int box_security(const struct box_spec *spec, struct security *ret, struct err *e) MUST_CHECK;
