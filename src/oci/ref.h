@@ -15,15 +15,15 @@
 
 #define REF_NAME_MAX 255 /* host and path together, as docker */
 #define REF_TAG_MAX  128
-#define DIGEST_LEN   71  /* "sha256:" and 64 digits */
+#define DIGEST_LEN   71 /* "sha256:" and 64 digits */
 
 struct ref {
-    char name[REF_NAME_MAX + 1];   /* "docker.io/library/redis" */
-    char tag[REF_TAG_MAX + 1];     /* "" only when there is a digest */
-    char digest[DIGEST_LEN + 1];   /* "sha256:..." or "" */
-    char host[REF_NAME_MAX + 1];   /* "docker.io" */
-    const char *path;              /* into name: "library/redis" */
-    bool has_tag;                  /* false: "latest" was filled in */
+    char name[REF_NAME_MAX + 1]; /* "docker.io/library/redis" */
+    char tag[REF_TAG_MAX + 1];   /* "" only when there is a digest */
+    char digest[DIGEST_LEN + 1]; /* "sha256:..." or "" */
+    char host[REF_NAME_MAX + 1]; /* "docker.io" */
+    const char *path;            /* into name: "library/redis" */
+    bool has_tag;                /* false: "latest" was filled in */
 };
 
 #define REF_TEXT_MAX (REF_NAME_MAX + 1 + REF_TAG_MAX + 1 + DIGEST_LEN + 1)
