@@ -36,7 +36,7 @@ bool str_add(struct str *s, const void *data, size_t len);
 bool str_adds(struct str *s, const char *text);
 bool str_addc(struct str *s, char c);
 bool str_addf(struct str *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
-bool str_vaddf(struct str *s, const char *fmt, va_list ap);
+bool str_vaddf(struct str *s, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
 
 /* Room for `len` more bytes behind the content, or NULL; commit with str_added(). */
 char *str_reserve(struct str *s, size_t len);
