@@ -5,7 +5,13 @@
  * answers MSG_CTL_REPLY when the thing is done (not when it was begun), then
  * closes, except after CTL_ATTACH: there the connection becomes a session as
  * on pty.sock: MSG_STDOUT, MSG_STDERR and at the end MSG_EXIT come; MSG_STDIN,
- * MSG_STDIN_EOF, MSG_RESIZE and MSG_SIGNAL go. docs/protocols.md, section 5.
+ * MSG_STDIN_EOF, MSG_RESIZE and MSG_SIGNAL go. A CTL_ATTACH over ctl.sock is answered with
+ * MSG_CTL_REPLY first; the --attach-fd of a start is a session from its first byte on, and ends
+ * without MSG_EXIT when the start failed (the report says why). MSG_EXIT is the last message and
+ * is sent when the record is final (or gone): end of file then means that all is clean.
+ * Hanging up detaches: the box goes on. MSG_STDIN_EOF closes the workload's stdin only when the
+ * box was started with --attach-stdin (docker's StdinOnce), else it is ignored.
+ * docs/protocols.md, section 5.
  *
  * Only the owner of A3S_HOME can connect (directory 0700, socket 0600), and
  * the shim checks SO_PEERCRED: same uid, or root.

@@ -6,6 +6,13 @@
 #include "box/box.h"
 #include "box/ctl.h"
 
+/* a3s-box-shim --home DIR --box ID --report-fd N [--attach-fd N [--attach-stdin]]
+ *
+ * The shim writes exactly one message (proto/msg.h) to the report pipe and closes it:
+ * MSG_STARTED (empty) when the workload runs and the record says so, or MSG_ERROR (struct
+ * error_info: kind, status 125..127, text) when the start failed; the record then says why, or is
+ * gone (auto_remove). End of file without a message: the shim died. A workload that has already
+ * ended was started all the same: success. */
 struct box_start {
     const char *shim_path; /* a3s-box-shim, absolute */
     int attach_fd;         /* one end of a socketpair that the shim treats as a CTL_ATTACH client

@@ -30,7 +30,10 @@
 #define CHANNEL_WINDOW      (UINT32_C(512) << 10)
 #define CHANNEL_STREAMS_MAX 1024 /* open at a time, each side's together */
 
-/* Ports of the host -> guest direction; any other is AF_VSOCK loopback in the guest. */
+/* Ports of the host -> guest direction; any other is AF_VSOCK loopback in the guest. On such a
+ * stream the guest's first byte is CHANNEL_CONNECTED, sent when its connect() succeeded and
+ * before any byte of the peer; when it failed there is a RESET (REFUSED) instead. */
+#define CHANNEL_CONNECTED 0x2b /* '+' */
 #define PORT_CONTROL      4088
 #define PORT_EXEC         4089
 #define PORT_PTY          4090

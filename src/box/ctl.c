@@ -1,0 +1,99 @@
+#include "box/ctl.h"
+
+#include "proto/msg.h"
+#include "util/fd.h"
+
+#include <fcntl.h>
+
+const struct tlv_row ctl_request_rows[] = {
+    { 1, TLV_U64, offsetof(struct ctl_request, op) },
+    { 2, TLV_U64, offsetof(struct ctl_request, signal) },
+    { 3, TLV_U64, offsetof(struct ctl_request, timeout_ns) },
+    { 4, TLV_U64, offsetof(struct ctl_request, cols) },
+    { 5, TLV_U64, offsetof(struct ctl_request, rows) },
+    { 6, TLV_BOOL, offsetof(struct ctl_request, attach_stdin) },
+    { 7, TLV_BOOL, offsetof(struct ctl_request, attach_output) },
+    { .type = TLV_END },
+};
+
+const struct tlv_row ctl_reply_rows[] = {
+    { 1, TLV_BOOL, offsetof(struct ctl_reply, ok) },
+    { 2, TLV_STRUCT, offsetof(struct ctl_reply, error), error_info_rows, 0 },
+    { 3, TLV_STRUCT, offsetof(struct ctl_reply, exit), exit_info_rows, 0 },
+    { 4, TLV_STRUCT, offsetof(struct ctl_reply, procs), proc_list_rows, 0 },
+    { .type = TLV_END },
+};
+
+int ctl_connect(const char *home, const struct box *box, const char *socket, struct err *e)
+{
+    autofd int dir = -1;
+    int fd;
+
+    dir = box_open_dir(home, box, e);
+    if (dir < 0)
+        return dir;
+    fd = fd_unix_connect(dir, socket, e);
+    if (fd >= 0)
+        return fd;
+    /* No socket, or nobody behind it: whoever ran the box has gone. */
+    if (e->os == ENOENT || e->os == ECONNREFUSED)
+        return err_set(e, ERR_STATE, "Box %s is not running", box->name);
+    return err_ctx(e, "box %s", box->name);
+}
+
+static int reply_error(const struct ctl_reply *reply, struct err *e)
+{
+    uint64_t kind = reply->error.kind;
+
+    if (kind == ERR_NONE || kind >= ERR_KIND_N)
+        kind = ERR_INTERNAL;
+    return err_set(e, (enum err_kind)kind, "%s",
+                   reply->error.text ? reply->error.text : "the box's shim refused");
+}
+
+static int call(int fd, const struct ctl_request *req, struct ctl_reply *ret, struct err *e)
+{
+    struct ctl_reply reply = { 0 };
+    autostr buf = STR_INIT(0);
+    struct msg m;
+    int r;
+
+    r = config_encode(ctl_request, req, &buf, e);
+    if (r == 0)
+        r = msg_send(fd, MSG_CTL_REQUEST, buf.p, buf.len, e);
+    if (r < 0)
+        return r;
+    r = msg_recv(fd, &buf, &m, e);
+    if (r < 0)
+        return r;
+    if (r == 0)
+        return err_set(e, ERR_UNAVAILABLE, "its shim ended before it answered");
+    if (m.type != MSG_CTL_REPLY)
+        return err_set(e, ERR_CORRUPT, "unexpected answer of type %u", m.type);
+    r = config_decode(ctl_reply, cur_of(m.data, m.len), &reply, e);
+    if (r < 0)
+        return r;
+    if (!reply.ok) {
+        r = reply_error(&reply, e);
+        config_done(ctl_reply, &reply);
+        return r;
+    }
+    *ret = reply;
+    return 0;
+}
+
+int ctl_call(const char *home, const struct box *box, const struct ctl_request *req,
+             struct ctl_reply *ret, struct err *e)
+{
+    autofd int fd = -1;
+    int r;
+
+    fd = ctl_connect(home, box, BOX_CTL_SOCK, e);
+    if (fd < 0)
+        return fd;
+    r = call(fd, req, ret, e);
+    /* The shim's own refusals are whole sentences; failures of the connection are not. */
+    if (r == -(int)ERR_UNAVAILABLE || r == -(int)ERR_CORRUPT)
+        return err_ctx(e, "box %s", box->name);
+    return r;
+}
