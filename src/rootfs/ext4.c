@@ -175,7 +175,7 @@ int ext4_write(const char *path, struct tree *tree, struct blocks *blocks,
     struct ext4_writer w = {
         .tree = tree, .blocks = blocks, .params = params, .inodes_n = FIRST_INODE - 1
     };
-    uint32_t groups;
+    uint32_t groups = 0;
     int r;
 
     initialize_ext2_error_table();

@@ -133,8 +133,8 @@ static void replace_old(struct layer *l, struct place *p)
 static int apply_hardlink(struct layer *l, struct place *p, const char *link, struct err *e)
 {
     char target[TREE_PATH_MAX];
-    struct node *dir, *node = NULL;
-    const char *name;
+    struct node *dir = NULL, *node = NULL;
+    const char *name = "";
     int r;
 
     r = clean_path(link, target, e);

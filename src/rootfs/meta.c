@@ -132,7 +132,7 @@ static int add_acl(struct inode *inode, struct archive_entry *entry, int want, c
 {
     uint8_t value[ACL_HEADER + ACL_N_MAX * ACL_ENTRY];
     struct acl_row rows[ACL_N_MAX];
-    size_t n;
+    size_t n = 0;
     int r;
 
     r = acl_rows(entry, want, rows, &n, e);

@@ -167,7 +167,7 @@ int proc_start_time(pid_t pid, uint64_t *ret_ticks, struct err *e)
 int proc_open(pid_t pid, uint64_t start_ticks, int *ret_pidfd, struct err *e)
 {
     autofd int fd = -1;
-    uint64_t ticks;
+    uint64_t ticks = 0;
     char state;
     int r;
 
