@@ -17,7 +17,7 @@ DOC = pathlib.Path("docs/protocols.md")
 
 
 def members(body):
-    pattern = r"(struct \w+|uint64_t|int64_t|bool|char) ([^;]+);[ \t]*(?:/\*(.*?)\*/)?"
+    pattern = r"(struct \w+|uint64_t|int64_t|bool|char)\s+([^;]+);[ \t]*(?:/\*(.*?)\*/)?"
     for kind, names, comment in re.findall(pattern, body, re.S):
         for name in names.split(","):
             name = name.strip().lstrip("*").strip()
@@ -44,7 +44,7 @@ def section():
 
 text, wrong = section()
 old = DOC.read_text()
-new = re.sub(r"(?s)(\n## 4\. Structs\n\n).*?(?=## 5\. )", lambda m: m[1] + text, old)
+new = re.sub(r"(?s)(\n## 4\. Structs\n\n).*?(?=## 5\. )", lambda m: m[1] + text + "\n", old)
 if "--check" in sys.argv:
     if new != old:
         wrong.append("docs/protocols.md: section 4 is not what the headers say; run tools/protocol_doc.py")

@@ -64,13 +64,12 @@ struct container_config {
 
 /* MSG_START on PORT_EXEC or PORT_PTY. */
 struct exec_request {
-    char *container;  /* id */
-    bool main;        /* this is the container's PID 1 */
-    struct strv argv; /* at least one */
-    struct strv
-        env;    /* complete but for HOME, HOSTNAME and TERM, which the guest adds if missing */
-    char *cwd;  /* NULL: "/"; created when missing and `main` */
-    char *user; /* "uid", "name", "uid:gid", "name:group"; NULL: root */
+    char *container;    /* id */
+    bool main;          /* this is the container's PID 1 */
+    struct strv argv;   /* at least one */
+    struct strv env;    /* complete; the guest adds HOME, HOSTNAME and TERM where missing */
+    char *cwd;          /* NULL: "/"; created when missing and `main` */
+    char *user;         /* "uid", "name", "uid:gid", "name:group"; NULL: root */
     struct strv groups; /* supplementary, names or numbers, on top of the user's own */
     bool tty;
     uint64_t cols, rows; /* 0: 80x24 */
