@@ -1,0 +1,293 @@
+#include "box/record.h"
+
+#include "util/spawn.h"
+#include "util/time.h"
+
+#include <string.h>
+
+#define COLUMNS                                                                                  \
+    "id, name, state, spec, created_ns, started_ns, finished_ns, exit_code, oom_killed, error, " \
+    "stopped_by_user, shim_pid, shim_start, vm_pid, tier"
+
+void box_free(struct box *box)
+{
+    if (!box)
+        return;
+    box_spec_done(&box->spec);
+    free(box->name);
+    free(box->error);
+    free(box->tier);
+    free(box);
+}
+
+void box_list_done(struct box_list *list)
+{
+    for (size_t i = 0; i < list->n; i++)
+        box_free(list->v[i]);
+    free(list->v);
+    *list = (struct box_list){ 0 };
+}
+
+static int row_read(struct stmt *st, struct box **ret, struct err *e)
+{
+    autoptr(box) box = calloc(1, sizeof(*box));
+    int r;
+
+    if (!box)
+        return err_os(e, "box record");
+    (void)snprintf(box->id, sizeof(box->id), "%s", stmt_text(st, 0));
+    box->name = strdup(stmt_text(st, 1));
+    r = box_state_parse(stmt_text(st, 2), &box->state, e);
+    if (r == 0)
+        r = box_spec_from_json(stmt_text(st, 3), &box->spec, e);
+    if (r < 0)
+        return err_ctx(e, "box %.12s", box->id);
+    box->created_ns = stmt_i64(st, 4);
+    box->started_ns = stmt_i64(st, 5);
+    box->finished_ns = stmt_i64(st, 6);
+    box->exit_code = (int)stmt_i64(st, 7);
+    box->oom_killed = stmt_i64(st, 8) != 0;
+    box->error = strdup(stmt_text(st, 9));
+    box->stopped_by_user = stmt_i64(st, 10) != 0;
+    box->shim_pid = (pid_t)stmt_i64(st, 11);
+    box->shim_start = (uint64_t)stmt_i64(st, 12);
+    box->vm_pid = (pid_t)stmt_i64(st, 13);
+    box->tier = strdup(stmt_text(st, 14));
+    if (!box->name || !box->error || !box->tier)
+        return err_os(e, "box record");
+    *ret = take_ptr(box);
+    return 0;
+}
+
+static int list_add(struct box_list *list, struct box *own_box, struct err *e)
+{
+    autoptr(box) box = own_box;
+    struct box **v = list->v;
+
+    if ((list->n & (list->n - 1)) == 0) {                         /* full at every power of two */
+        v = realloc(v, (list->n ? list->n * 2 : 1) * sizeof(*v)); /* NOLINT: grows */
+        if (!v)
+            return err_os(e, "box list");
+        list->v = v;
+    }
+    v[list->n++] = take_ptr(box);
+    return 0;
+}
+
+int record_select(struct db *db, const char *where, const char *arg, struct box_list *ret,
+                  struct err *e)
+{
+    autofree char *sql = str_format("SELECT " COLUMNS " FROM boxes %s", where);
+    struct box_list list = { 0 };
+    autostmt st = { 0 };
+    struct box *box = NULL;
+    int r;
+
+    if (!sql)
+        return err_os(e, "box records");
+    r = stmt_open(db, &st, e, sql, arg ? "s" : "", arg);
+    while (r >= 0 && (r = stmt_step(&st, e)) > 0) {
+        r = row_read(&st, &box, e);
+        if (r == 0)
+            r = list_add(&list, box, e);
+    }
+    if (r < 0)
+        box_list_done(&list);
+    else
+        *ret = list;
+    return r;
+}
+
+bool record_is_unmade(const struct box *box)
+{
+    return box->state == BOX_REMOVING && box->created_ns == 0;
+}
+
+bool record_owner_lives(const struct box *box)
+{
+    autofd int pidfd = -1;
+    struct err e;
+
+    if (box->shim_pid <= 0)
+        return false;
+    /* Only a certain "no" counts: out of descriptors is not a death. */
+    return proc_open(box->shim_pid, box->shim_start, &pidfd, &e) != -ERR_NOT_FOUND;
+}
+
+int record_insert(struct db *db, const struct box *box, struct err *e)
+{
+    autofree char *spec = NULL;
+    uint64_t start = 0;
+    int r;
+
+    r = box_spec_to_json(&box->spec, &spec, e);
+    if (r == 0)
+        r = proc_start_time(getpid(), &start, e);
+    if (r < 0)
+        return r;
+    r = db_exec(db, e,
+                "INSERT INTO boxes (id, name, state, image, image_id, spec, created_ns, shim_pid,"
+                " shim_start) VALUES (?, ?, 'removing', ?, ?, ?, 0, ?, ?)",
+                "sssssil", box->id, box->name, box->spec.image ? box->spec.image : "",
+                box->spec.image_id ? box->spec.image_id : "", spec, (int)getpid(),
+                (int64_t)start);
+    return r < 0 ? r : 0;
+}
+
+/* Keeps the position of what the query found; drops what turns out to be gone. */
+static int reconcile_all(struct db *db, const char *home, struct box_list *list, struct err *e)
+{
+    size_t kept = 0;
+    int r = 1;
+
+    for (size_t i = 0; i < list->n; i++) {
+        struct box *box = list->v[i];
+
+        if (r >= 0)
+            r = box_reconcile(db, home, box, e);
+        if (r > 0)
+            list->v[kept++] = box;
+        else
+            box_free(box);
+    }
+    list->n = kept;
+    return r < 0 ? r : 0;
+}
+
+static int pick(const char *query, struct box_list *found, struct box **ret, struct err *e)
+{
+    bool sure;
+
+    if (!found->n)
+        return err_set(e, ERR_NOT_FOUND, "No such box: %.255s", query);
+    sure = !strcmp(found->v[0]->name, query) || strlen(query) == ID_LEN - 1;
+    if (found->n > 1 && !sure)
+        return err_set(e, ERR_INVALID, "Ambiguous box reference \"%.255s\" - matches %zu boxes",
+                       query, found->n);
+    *ret = take_ptr(found->v[0]);
+    found->v[0] = found->v[--found->n];
+    return 0;
+}
+
+int box_find(struct db *db, const char *home, const char *query, struct box **ret, struct err *e)
+{
+    struct box_list found = { 0 };
+    int r;
+
+    if (query[0] == '/') /* docker's names begin with it in some of its output */
+        query++;
+    if (!*query)
+        return err_set(e, ERR_INVALID, "The name or id of a box is empty");
+    /* Text from "q" up to "qg" is all that begins with q and goes on with a hexadecimal digit:
+     * both halves of the OR are index searches. */
+    r = record_select(db,
+                      "WHERE name = ?1 OR (id >= ?1 AND id < ?1 || 'g') ORDER BY name = ?1 DESC",
+                      query, &found, e);
+    if (r < 0)
+        return r;
+    r = reconcile_all(db, home, &found, e);
+    if (r == 0)
+        r = pick(query, &found, ret, e);
+    box_list_done(&found);
+    return r;
+}
+
+int box_list(struct db *db, const char *home, struct box_list *ret, struct err *e)
+{
+    struct box_list list = { 0 };
+    int r;
+
+    r = record_select(db, "ORDER BY created_ns DESC, rowid DESC", NULL, &list, e);
+    if (r < 0)
+        return r;
+    r = reconcile_all(db, home, &list, e);
+    if (r < 0)
+        box_list_done(&list);
+    else
+        *ret = list;
+    return r;
+}
+
+int box_reload(struct db *db, struct box *box, struct err *e)
+{
+    struct box_list found = { 0 };
+    struct box old = *box;
+    int r;
+
+    r = record_select(db, "WHERE id = ?1", box->id, &found, e);
+    if (r < 0)
+        return r;
+    if (!found.n)
+        return err_set(e, ERR_NOT_FOUND, "No such box: %s", box->name);
+    *box = *found.v[0];
+    *found.v[0] = old;
+    box_list_done(&found);
+    return 0;
+}
+
+struct transition {
+    struct box *box;
+    const struct box_change *change;
+};
+
+static int refuse(const struct box *box, enum box_state now, enum box_state to, struct err *e)
+{
+    if (now == BOX_REMOVING)
+        return err_set(e, ERR_STATE, "Box %s is being removed", box->name);
+    if (to == BOX_STARTING)
+        return err_set(e, ERR_STATE, "Box %s is already running", box->name);
+    if (to == BOX_REMOVING)
+        return err_set(e, ERR_STATE,
+                       "cannot remove box \"%s\": box is %s: stop the box before removing or "
+                       "force remove",
+                       box->name, box_state_name(now));
+    if (!box_state_is_live(now))
+        return err_set(e, ERR_STATE, "Box %s is not running", box->name);
+    return err_set(e, ERR_STATE, "Box %s is %s, it cannot become %s", box->name,
+                   box_state_name(now), box_state_name(to));
+}
+
+/* One UPDATE: unchanged columns are set to themselves. */
+static int apply(struct db *db, const struct transition *t, int64_t now_ns, struct err *e)
+{
+    const struct box_change *c = t->change;
+    bool live = box_state_is_live(c->to);
+
+    return db_exec(
+        db, e,
+        "UPDATE boxes SET state = ?1,"
+        " started_ns = iif(?2, ?3, started_ns), finished_ns = iif(?4, ?3, finished_ns),"
+        " exit_code = iif(?4, ?5, iif(?6, 0, exit_code)),"
+        " oom_killed = iif(?4, ?7, iif(?6, 0, oom_killed)),"
+        " error = iif(?8 IS NULL, iif(?6, '', error), ?8),"
+        " stopped_by_user = iif(?9 < 0, iif(?6, 0, stopped_by_user), ?9),"
+        " shim_pid = iif(?10, ?11, iif(?13, shim_pid, 0)),"
+        " shim_start = iif(?10, ?12, iif(?13, shim_start, 0)),"
+        " vm_pid = iif(?14, ?14, iif(?13, vm_pid, 0)) WHERE id = ?15",
+        "siliiiisiiiliis", box_state_name(c->to),
+        c->to == BOX_RUNNING && t->box->state == BOX_STARTING, now_ns, (int)c->set_exit,
+        c->exit_code, c->to == BOX_STARTING, (int)c->oom_killed, c->error, c->stopped_by_user,
+        (int)c->set_shim, (int)c->shim_pid, (int64_t)c->shim_start, (int)live, (int)c->vm_pid,
+        t->box->id);
+}
+
+static int transition_run(struct db *db, void *user, struct err *e)
+{
+    const struct transition *t = user;
+    int r;
+
+    r = box_reload(db, t->box, e);
+    if (r < 0)
+        return r;
+    if (!box_state_may(t->box->state, t->change->to))
+        return refuse(t->box, t->box->state, t->change->to, e);
+    r = apply(db, t, time_real_ns(), e);
+    return r < 0 ? r : box_reload(db, t->box, e);
+}
+
+int box_set_state(struct db *db, struct box *box, const struct box_change *change, struct err *e)
+{
+    struct transition t = { .box = box, .change = change };
+
+    return db_transaction(db, transition_run, &t, e);
+}
