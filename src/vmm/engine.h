@@ -21,10 +21,13 @@
 #include <sys/types.h>
 
 #define VM_CHANNEL_PORT "a3s.channel" /* /sys/class/virtio-ports/<port>/name in the guest */
-#define VM_DISKS_MAX    32            /* boot disks; hot-plugged ones count too */
+#define VM_DISKS_MAX    8             /* at boot; more can be plugged in later */
+#define VM_LUN_MAX      255           /* QEMU's virtio-scsi has 16384; 8 bits need no thought */
 #define VM_DISK_ID_MAX  31
 #define VM_VCPUS_MAX    255
-#define VM_MEMORY_MIN   ((uint64_t)64 << 20)
+#define VM_MEMORY_MIN   ((uint64_t)64 << 20) /* Debian's kernel and its initramfs */
+#define VM_MEMORY_MAX   ((uint64_t)4 << 40)  /* well below any guest's physical address width */
+#define VM_CONSOLE_MAX  ((size_t)1 << 20)    /* kept of it: a guest must not fill disks */
 
 #define VM_ACCELS(X) X(AUTO, "auto") X(KVM, "kvm") X(TCG, "tcg")
 enum vm_accel {
@@ -39,12 +42,12 @@ const char *vm_accel_name(enum vm_accel accel);
 int vm_accel_parse(const char *text, enum vm_accel *ret, struct err *e) MUST_CHECK;
 
 /* A raw disk image. The guest sees it as /dev/disk: SCSI address 0:0:<target>:<lun> with
- * target = 0, model "a3s", serial number = id. Read-only images may be shared by any number of
+ * target = 0, serial number = id. Read-only images may be shared by any number of
  * machines; a writable one that is in use elsewhere is refused. */
 struct vm_disk {
     const char *id;   /* [a-z0-9][a-z0-9-]*, at most VM_DISK_ID_MAX, unique in the machine */
     const char *path; /* a regular file or block device */
-    unsigned lun;     /* 0 to 255, unique in the machine: how the guest finds it */
+    unsigned lun;     /* 0 to VM_LUN_MAX, unique in the machine: how the guest finds it */
     bool read_only;
 };
 
@@ -54,6 +57,7 @@ enum vm_net {
 };
 
 struct vm_config {
+    const char *vmm;  /* the engine's program; NULL: the usual one from PATH */
     const char *name; /* shown in process lists; NULL for none */
     enum vm_accel accel;
     const char *accel_cache_dir; /* where the probe's verdict is kept; NULL: probe each time */
@@ -64,8 +68,8 @@ struct vm_config {
     const char *cmdline_extra; /* appended to the engine's own kernel command line; may be NULL */
     int channel_fd;            /* stream socket: the host end of the channel port. Borrowed: the
                                   engine passes a copy on, the caller closes its own after start */
-    int console_fd; /* opened for appending and reading: what the kernel prints. Borrowed as
-                       above, must stay open until the end for vm_exit.text; -1: none */
+    int console_fd;            /* what the kernel prints is written here, at most VM_CONSOLE_MAX
+                                  bytes; -1: nowhere. Borrowed until the end of the machine */
     const struct vm_disk *disks;
     size_t disks_n;
     enum vm_net net;
@@ -101,7 +105,6 @@ struct vm_listener {
  * ends or is freed answers everything outstanding first. */
 struct vm_reply {
     void (*done)(struct vm_reply *reply, const struct err *failure); /* failure NULL: it worked */
-    struct vm_reply *next;                                           /* kept by the engine */
 };
 
 struct vm_stats {
@@ -134,6 +137,8 @@ struct vm_engine {
     pid_t (*pid)(const struct vm *vm);           /* of the VMM process */
     enum vm_accel (*accel)(const struct vm *vm); /* KVM or TCG: what it runs on */
     int (*stats)(const struct vm *vm, struct vm_stats *ret, struct err *e);
+    /* The last bytes of the console, as a string: why a guest hangs at boot. */
+    void (*console_tail)(const struct vm *vm, char *ret, size_t size);
 };
 
 /* The head of every engine's machine. */
@@ -147,6 +152,7 @@ const char *vm_end_name(enum vm_end end);
 
 /* Checks what every engine needs (sizes, ids, duplicates); INVALID or LIMIT name the culprit. */
 int vm_config_check(const struct vm_config *config, struct err *e) MUST_CHECK;
+int vm_disk_check(const struct vm_disk *disk, struct err *e) MUST_CHECK;
 
 static inline void vm_free(struct vm *vm)
 {
@@ -172,6 +178,11 @@ static inline void vm_kill(struct vm *vm)
 static inline void vm_quit(struct vm *vm)
 {
     vm->engine->quit(vm);
+}
+
+static inline void vm_set_link(struct vm *vm, bool up, struct vm_reply *reply)
+{
+    vm->engine->set_link(vm, up, reply);
 }
 
 static inline void vm_disk_add(struct vm *vm, const struct vm_disk *disk, struct vm_reply *reply)

@@ -1,0 +1,188 @@
+#include "vmm/qemu/args.h"
+
+#include <jansson.h>
+#include <string.h>
+
+void qemu_args_done(struct qemu_args *a)
+{
+    for (size_t i = 0; i < a->n; i++)
+        free((char *)a->argv[i]);
+    a->n = 0;
+    a->argv[0] = NULL;
+}
+
+static void add_own(struct qemu_args *a, char *own)
+{
+    if (!own || a->n == QEMU_ARGS_MAX) {
+        a->failed = true;
+        free(own);
+        return;
+    }
+    a->argv[a->n++] = own;
+    a->argv[a->n] = NULL;
+}
+
+static void add(struct qemu_args *a, const char *option, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+static void add(struct qemu_args *a, const char *option, const char *fmt, ...)
+{
+    struct str value = STR_INIT(65536);
+    va_list ap;
+
+    add_own(a, strdup(option));
+    va_start(ap, fmt);
+    (void)str_vaddf(&value, fmt, ap);
+    va_end(ap);
+    add_own(a, str_take(&value));
+    str_done(&value);
+}
+
+static void add_json(struct qemu_args *a, const char *option, json_t *own)
+{
+    add_own(a, strdup(option));
+    add_own(a, own ? json_dumps(own, JSON_COMPACT) : NULL);
+    json_decref(own);
+}
+
+/* Host page cache, and the guest's flushes reach the disk: what docker's overlay on a host file
+ * system promises. Locking keeps a writable image from two machines; readers share. */
+json_t *qemu_file_node(const struct vm_disk *disk, int fdset)
+{
+    char file[64], node[64];
+
+    (void)snprintf(file, sizeof(file), "/dev/fdset/%d", fdset);
+    (void)snprintf(node, sizeof(node), QEMU_FILE_PREFIX "%s", disk->id);
+    return json_pack("{ssssssssssso*so*}", "driver", "file", "filename", file, "node-name", node,
+                     "locking", "on", "discard", disk->read_only ? "ignore" : "unmap",
+                     "read-only", json_boolean(disk->read_only), "cache",
+                     json_pack("{sbsb}", "direct", 0, "no-flush", 0));
+}
+
+json_t *qemu_raw_node(const struct vm_disk *disk)
+{
+    char file[64], node[64];
+
+    (void)snprintf(file, sizeof(file), QEMU_FILE_PREFIX "%s", disk->id);
+    (void)snprintf(node, sizeof(node), QEMU_NODE_PREFIX "%s", disk->id);
+    return json_pack("{ssssssssso*}", "driver", "raw", "node-name", node, "file", file, "discard",
+                     disk->read_only ? "ignore" : "unmap", "read-only",
+                     json_boolean(disk->read_only));
+}
+
+json_t *qemu_disk_device(const struct vm_disk *disk)
+{
+    char node[64];
+
+    (void)snprintf(node, sizeof(node), QEMU_NODE_PREFIX "%s", disk->id);
+    return json_pack("{sssssssisisisssssi}", "driver", "scsi-hd", "bus", "scsi.0", "drive", node,
+                     "channel", 0, "scsi-id", 0, "lun", (int)disk->lun, "id", disk->id, "serial",
+                     disk->id, "rotation_rate", 1);
+}
+
+/* -M microvm: fixed for boot and restore. reboot=t and panic=-1 make every end of the guest a
+ * reset, which -no-reboot makes the end of QEMU. */
+static void add_machine(struct qemu_args *a, const struct vm_config *c, enum vm_accel accel)
+{
+    if (c->name)
+        add(a, "-name", "%s", c->name);
+    add(a, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+    add_own(a, strdup("-nodefaults"));
+    add_own(a, strdup("-no-user-config"));
+    add_own(a, strdup("-no-reboot"));
+    add(a, "-display", "none");
+    add(a, "-accel", accel == VM_ACCEL_KVM ? "kvm" : "tcg,thread=multi");
+    add(a, "-M", "microvm,x-option-roms=off,rtc=on,mem-merge=off,dump-guest-core=off");
+    add(a, "-cpu", accel == VM_ACCEL_KVM ? "host" : "max,la57=off");
+    add(a, "-smp", "cpus=%u,maxcpus=%u", c->vcpus, c->vcpus);
+    add(a, "-m", "%juM", (uintmax_t)((c->memory_bytes + ((1 << 20) - 1)) >> 20));
+    add(a, "-global", "virtio-mmio.force-legacy=false");
+}
+
+/* Under TCG the kernel would measure its TSC against an emulated PIT, which fails on a busy host
+ * and hangs the boot: state the rate. Crypto self-tests are a third of a software-emulated
+ * boot; speculation mitigations have no meaning for a translated CPU.
+ *
+ * The console is the ISA UART: it costs no more than a virtio console as long as the kernel is
+ * quiet, and shows a panic or a hang that comes before the virtio modules are loaded. */
+static void add_kernel(struct qemu_args *a, const struct vm_config *c, enum vm_accel accel,
+                       uint64_t tsc_khz)
+{
+    struct str line = STR_INIT(2048);
+
+    (void)str_addf(&line, "console=ttyS0 %s reboot=t panic=-1 pci=off cryptomgr.notests",
+                   c->debug ? "earlyprintk=serial,ttyS0 ignore_loglevel" : "quiet");
+    if (accel == VM_ACCEL_TCG)
+        (void)str_adds(&line, " mitigations=off");
+    if (accel == VM_ACCEL_TCG && tsc_khz > 0)
+        (void)str_addf(&line, " tsc_early_khz=%ju", (uintmax_t)tsc_khz);
+    if (c->cmdline_extra && c->cmdline_extra[0])
+        (void)str_addf(&line, " %s", c->cmdline_extra);
+    add(a, "-kernel", "%s", c->kernel);
+    if (c->initramfs)
+        add(a, "-initrd", "%s", c->initramfs);
+    add_own(a, strdup("-append"));
+    add_own(a, str_take(&line));
+    str_done(&line);
+}
+
+static void add_channel(struct qemu_args *a)
+{
+    add(a, "-chardev", "socket,id=qmp,fd=%d", QEMU_FD_QMP);
+    add(a, "-mon", "chardev=qmp,mode=control");
+    add(a, "-chardev", "socket,id=channel,fd=%d", QEMU_FD_CHANNEL);
+    add(a, "-chardev", "socket,id=console,fd=%d", QEMU_FD_CONSOLE);
+    add(a, "-device", "virtio-serial-device,id=serial,max_ports=2");
+    add(a, "-serial", "chardev:console");
+    add(a, "-device", "virtserialport,bus=serial.0,nr=1,chardev=channel,name=" VM_CHANNEL_PORT);
+}
+
+static void add_disks(struct qemu_args *a, const struct vm_config *c)
+{
+    add(a, "-device", "virtio-scsi-device,id=scsi");
+    for (size_t i = 0; i < c->disks_n; i++) {
+        const struct vm_disk *d = &c->disks[i];
+        int fd = QEMU_FD_DISK + (int)i;
+
+        add(a, "-add-fd", "fd=%d,set=%d", fd, fd);
+        add_json(a, "-blockdev", qemu_file_node(d, fd));
+        add_json(a, "-blockdev", qemu_raw_node(d));
+        add_json(a, "-device", qemu_disk_device(d));
+    }
+}
+
+static void add_net(struct qemu_args *a, const struct vm_config *c)
+{
+    static const uint8_t unset[6];
+    static const uint8_t usual[6] = { 0x52, 0x54, 0x00, 0xa3, 0x50, 0x01 };
+    const uint8_t *m = memcmp(c->mac, unset, sizeof(unset)) == 0 ? usual : c->mac;
+
+    if (c->net == VM_NET_STREAM)
+        add(a, "-netdev", "stream,id=net,server=off,addr.type=fd,addr.str=%d", QEMU_FD_NET);
+    else
+        add(a, "-netdev", "hubport,id=net,hubid=0");
+    add(a, "-device", "virtio-net-device,id=nic,netdev=net,mac=%02x:%02x:%02x:%02x:%02x:%02x",
+        m[0], m[1], m[2], m[3], m[4], m[5]);
+}
+
+int qemu_args_build(const struct vm_config *c, enum vm_accel accel, uint64_t tsc_khz,
+                    struct qemu_args *ret, struct err *e)
+{
+    struct qemu_args a = { .n = 0 };
+
+    /* argv[0] is looked up in PATH by spawn. */
+    add_own(&a, strdup(c->vmm ? c->vmm : QEMU_PROGRAM));
+    add_machine(&a, c, accel);
+    add_kernel(&a, c, accel, tsc_khz);
+    add_channel(&a);
+    add_disks(&a, c);
+    add_net(&a, c);
+    add(&a, "-device", "virtio-balloon-device,id=balloon,deflate-on-oom=on");
+    add(&a, "-object", "rng-builtin,id=entropy");
+    add(&a, "-device", "virtio-rng-device,id=rng,rng=entropy");
+    if (a.failed) {
+        qemu_args_done(&a);
+        return err_set(e, ERR_INVALID, "QEMU's command line is too long");
+    }
+    *ret = a;
+    return 0;
+}
