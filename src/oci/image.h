@@ -77,9 +77,9 @@ int image_touch(struct db *db, const struct image *img, struct err *e) MUST_CHEC
 /* Called once per line of docker's output: "Untagged: redis:7", "Deleted: sha256:...". */
 typedef void image_removed_fn(void *ctx, const char *line);
 
-/* Remove a reference, and the image itself with its files when that was the last one (an id, or
- * force, removes all references). STATE while boxes use it: a stopped box's image can be untagged
- * with `force`, a live one's cannot be removed at all, as docker does. */
+/* Remove a reference, and the image itself with its files when that was the last one; by id,
+ * all references (more than one needs `force`). STATE while boxes use the image: with `force` and
+ * none of them live it loses its references only, so that the boxes can still be started. */
 int image_remove(struct db *db, const char *home, const char *query, bool force,
                  image_removed_fn *removed, void *ctx, struct err *e) MUST_CHECK;
 

@@ -22,10 +22,11 @@ struct ref {
     char tag[REF_TAG_MAX + 1];   /* "" only when there is a digest */
     char digest[DIGEST_LEN + 1]; /* "sha256:..." or "" */
     char host[REF_NAME_MAX + 1]; /* "docker.io" */
-    const char *path;            /* into name: "library/redis" */
+    size_t path_at;              /* where "library/redis" begins in name */
     bool has_tag;                /* false: "latest" was filled in */
 };
 
+/* The longest full reference and its NUL. */
 #define REF_TEXT_MAX (REF_NAME_MAX + 1 + REF_TAG_MAX + 1 + DIGEST_LEN + 1)
 
 /* INVALID, and the text says which part is wrong. */

@@ -1,0 +1,252 @@
+#include "db/db.h"
+#include "oci/image_internal.h"
+#include "oci/json.h"
+#include "oci/store.h"
+#include "util/time.h"
+
+#include <string.h>
+
+static int put_reference(struct db *db, const char *reference, const char *id, struct err *e)
+{
+    int64_t now = time_real_ns();
+    int r;
+
+    r = db_exec(db, e,
+                "INSERT INTO images (reference, image_id, manifest_digest, added_ns, used_ns)"
+                " SELECT ?1, image_id, manifest_digest, ?3, ?3 FROM image_content"
+                " WHERE image_id = ?2"
+                " ON CONFLICT (reference) DO UPDATE SET image_id = excluded.image_id,"
+                " manifest_digest = excluded.manifest_digest, added_ns = excluded.added_ns",
+                "ssl", reference, id, now);
+    if (r < 0)
+        return r;
+    return r > 0 ? 0 : err_set(e, ERR_NOT_FOUND, "No such image: %s", id);
+}
+
+int image_tag(struct db *db, const char *home UNUSED, const char *from, const char *to,
+              struct err *e)
+{
+    autofree char *id = NULL;
+    struct ref ref, ignored;
+    char full[REF_TEXT_MAX];
+    int r;
+
+    r = ref_parse(to, &ref, e);
+    if (r < 0)
+        return r;
+    if (ref.digest[0])
+        return err_set(e, ERR_INVALID, "Cannot tag '%s': a tag cannot have a digest", to);
+    r = image_resolve(db, from, &ignored, &id, e);
+    if (r < 0)
+        return r;
+    ref_full(&ref, full);
+    return put_reference(db, full, id, e);
+}
+
+struct removal {
+    const char *query;
+    bool force;
+    struct ref ref; /* name is "" when asked for by id */
+    char *id;
+    char **references; /* that go */
+    bool whole;        /* the content goes as well */
+    char **blobs;      /* whose files can go */
+    char *chain_id;    /* whose file can go, or NULL */
+};
+
+static void removal_done(struct removal *rm)
+{
+    free(rm->id);
+    free(rm->chain_id);
+    strv_free(rm->references);
+    strv_free(rm->blobs);
+}
+
+static int query_strv(struct db *db, char ***ret, struct err *e, const char *sql, const char *arg)
+{
+    char **v = calloc(1, sizeof(*v));
+    autostmt st = { 0 };
+    size_t n = 0;
+    int r;
+
+    r = v ? stmt_open(db, &st, e, sql, "s", arg) : err_os(e, "image");
+    while (r >= 0 && (r = stmt_step(&st, e)) > 0) {
+        char **grown = realloc(v, (n + 2) * sizeof(*v));
+
+        v = grown ? grown : v;
+        if (grown)
+            v[n] = strdup(stmt_text(&st, 0));
+        if (!grown || !v[n]) {
+            r = err_os(e, "image");
+            break;
+        }
+        v[++n] = NULL;
+    }
+    if (r < 0) {
+        strv_free(v);
+        return r;
+    }
+    *ret = v;
+    return 0;
+}
+
+static size_t count(char **v)
+{
+    size_t n = 0;
+
+    while (v[n])
+        n++;
+    return n;
+}
+
+/* Sets rm->whole: no box needs the content any more. */
+static int check_users(struct db *db, struct removal *rm, struct err *e)
+{
+    autostmt st = { 0 };
+    const char *box;
+    bool live;
+    int r;
+
+    rm->whole = true;
+    r = stmt_open(db, &st, e,
+                  "SELECT substr(id, 1, 12),"
+                  " state IN ('starting', 'running', 'paused', 'stopping') AS live"
+                  " FROM boxes WHERE image_id = ? ORDER BY live DESC LIMIT 1",
+                  "s", rm->id);
+    if (r >= 0)
+        r = stmt_step(&st, e);
+    if (r <= 0)
+        return r;
+    box = stmt_text(&st, 0);
+    live = stmt_i64(&st, 1) != 0;
+    if (live)
+        return err_set(
+            e, ERR_STATE,
+            "conflict: unable to delete %s (cannot be forced) - image is being used by "
+            "running box %s",
+            rm->query, box);
+    if (!rm->force)
+        return err_set(e, ERR_STATE,
+                       "conflict: unable to remove %s (must force) - box %s is using its "
+                       "referenced image %.12s",
+                       rm->query, box, rm->id + strlen("sha256:"));
+    rm->whole = false;
+    return 0;
+}
+
+static int choose(struct db *db, struct removal *rm, struct err *e)
+{
+    char full[REF_TEXT_MAX];
+    int r;
+
+    r = image_resolve(db, rm->query, &rm->ref, &rm->id, e);
+    if (r == 0)
+        r = query_strv(db, &rm->references, e,
+                       "SELECT reference FROM images WHERE image_id = ? ORDER BY reference",
+                       rm->id);
+    if (r < 0)
+        return r;
+    if (rm->ref.name[0] && !rm->ref.digest[0] && count(rm->references) > 1) {
+        ref_full(&rm->ref, full);
+        for (size_t i = 0; rm->references[i]; i++)
+            rm->references[i][0] = strcmp(rm->references[i], full) == 0 ? full[0] : '\0';
+        return 0; /* just this name; the others are marked as staying */
+    }
+    if (!rm->ref.name[0] && count(rm->references) > 1 && !rm->force)
+        return err_set(e, ERR_STATE,
+                       "conflict: unable to delete %.12s (must be forced) - image is referenced "
+                       "by several names",
+                       rm->id + strlen("sha256:"));
+    return check_users(db, rm, e);
+}
+
+static int forget_content(struct db *db, struct removal *rm, struct err *e)
+{
+    autostmt st = { 0 };
+    int r;
+
+    r = query_strv(db, &rm->blobs, e,
+                   "SELECT digest FROM image_blobs WHERE image_id = ?1 AND digest NOT IN"
+                   " (SELECT digest FROM image_blobs WHERE image_id <> ?1)",
+                   rm->id);
+    if (r == 0)
+        r = stmt_open(db, &st, e,
+                      "SELECT chain_id FROM image_content WHERE image_id = ?1 AND chain_id NOT IN"
+                      " (SELECT chain_id FROM image_content WHERE image_id <> ?1)",
+                      "s", rm->id);
+    if (r >= 0)
+        r = stmt_step(&st, e);
+    if (r > 0) {
+        rm->chain_id = strdup(stmt_text(&st, 0));
+        r = rm->chain_id ? 0 : err_os(e, "image");
+    }
+    if (r == 0)
+        r = db_exec(db, e, "DELETE FROM image_blobs WHERE image_id = ?", "s", rm->id);
+    if (r >= 0)
+        r = db_exec(db, e, "DELETE FROM image_content WHERE image_id = ?", "s", rm->id);
+    return r < 0 ? r : 0;
+}
+
+static int remove_records(struct db *db, void *user, struct err *e)
+{
+    struct removal *rm = user;
+    int r;
+
+    r = choose(db, rm, e);
+    for (size_t i = 0; r >= 0 && rm->references[i]; i++)
+        if (rm->references[i][0])
+            r = db_exec(db, e, "DELETE FROM images WHERE reference = ?", "s", rm->references[i]);
+    if (r >= 0 && rm->whole)
+        r = forget_content(db, rm, e);
+    return r < 0 ? r : 0;
+}
+
+/* Records are gone: what cannot be unlinked now is garbage, not damage. */
+static void remove_files(const char *home, const struct removal *rm)
+{
+    autofree char *rootfs = rm->chain_id ? image_rootfs_path(home, rm->chain_id) : NULL;
+
+    if (rootfs)
+        (void)unlink(rootfs);
+    for (size_t i = 0; rm->blobs && rm->blobs[i]; i++) {
+        autofree char *path = store_blob_path(home, rm->blobs[i]);
+
+        if (path)
+            (void)unlink(path);
+    }
+}
+
+static void report(const struct removal *rm, image_removed_fn *removed, void *ctx)
+{
+    char line[REF_TEXT_MAX + 32];
+
+    for (size_t i = 0; rm->references[i]; i++) {
+        if (!rm->references[i][0])
+            continue;
+        (void)snprintf(line, sizeof(line), "Untagged: %s", ref_familiar_name(rm->references[i]));
+        removed(ctx, line);
+    }
+    if (rm->whole) {
+        (void)snprintf(line, sizeof(line), "Deleted: %s", rm->id);
+        removed(ctx, line);
+    }
+}
+
+int image_remove(struct db *db, const char *home, const char *query, bool force,
+                 image_removed_fn *removed, void *ctx, struct err *e)
+{
+    struct removal rm = { .query = query, .force = force };
+    autofd int lock = store_lock(home, e);
+    int r;
+
+    if (lock < 0)
+        return lock;
+    r = db_transaction(db, remove_records, &rm, e);
+    if (r >= 0) {
+        remove_files(home, &rm);
+        report(&rm, removed, ctx);
+        r = 0;
+    }
+    removal_done(&rm);
+    return r;
+}

@@ -1,0 +1,73 @@
+#include "oci/image_internal.h"
+#include "oci/json.h"
+#include "util/time.h"
+
+#include <string.h>
+
+static json_t *strings(char *const *v, bool familiar)
+{
+    json_t *a = json_array();
+
+    for (size_t i = 0; v[i]; i++)
+        (void)json_array_append_new(a, json_string(familiar ? ref_familiar_name(v[i]) : v[i]));
+    return a;
+}
+
+static json_t *timestamp(int64_t ns)
+{
+    char text[TIME_RFC3339_LEN];
+
+    time_rfc3339(ns, text);
+    return json_string(text);
+}
+
+static json_t *diff_ids(const struct image *img)
+{
+    json_t *ids = json_object_get(json_object_get(img->config, "rootfs"), "diff_ids");
+
+    return json_is_array(ids) ? json_incref(ids) : json_array();
+}
+
+static json_t *config_of(const struct image *img)
+{
+    json_t *config = json_object_get(img->config, "config");
+
+    return json_is_object(config) ? json_incref(config) : json_object();
+}
+
+static const char *comment(const struct image *img)
+{
+    const char *text = json_string_value(json_object_get(img->config, "comment"));
+
+    return text ? text : "";
+}
+
+json_t *image_inspect(const struct image *img)
+{
+    json_t *layers = diff_ids(img);
+    const char *first = img->references[0];
+    json_t *o = json_pack("{s:s, s:o, s:o, s:s, s:o, s:s, s:s, s:I, s:o, s:{s:s, s:{s:s}}}", "Id",
+                          img->id, "RepoTags", strings(img->references, true), "RepoDigests",
+                          strings(img->repo_digests, true), "Comment", comment(img), "Created",
+                          timestamp(img->created_ns), "Architecture", img->architecture, "Os",
+                          img->os, "Size", (json_int_t)img->size, "Config", config_of(img),
+                          "GraphDriver", "Name", "ext4", "Data", "Rootfs", img->rootfs);
+
+    if (!o || !layers) {
+        json_decref(o);
+        json_decref(layers);
+        return NULL;
+    }
+    if (img->variant[0])
+        (void)json_object_set_new(o, "Variant", json_string(img->variant));
+    (void)json_object_set_new(o, "RootFS",
+                              json_pack("{s:s, s:O}", "Type", "layers", "Layers", layers));
+    (void)json_object_set_new(o, "Metadata",
+                              json_pack("{s:o}", "LastTagTime", timestamp(img->loaded_ns)));
+    (void)json_object_set_new(o, "Reference", json_string(first ? first : ""));
+    (void)json_object_set_new(o, "Digest", json_string(img->manifest_digest));
+    (void)json_object_set_new(o, "PulledAt", timestamp(img->loaded_ns));
+    (void)json_object_set_new(o, "LayerCount", json_integer((json_int_t)json_array_size(layers)));
+    json_decref(layers);
+    return o;
+}

@@ -1,0 +1,251 @@
+#include "oci/ref.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#define DEFAULT_HOST "docker.io"
+#define LIBRARY      "library/"
+
+static bool is_hex(const char *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!(s[i] >= '0' && s[i] <= '9') && !(s[i] >= 'a' && s[i] <= 'f'))
+            return false;
+    return true;
+}
+
+bool digest_valid(const char *text)
+{
+    return strlen(text) == DIGEST_LEN && strncmp(text, "sha256:", 7) == 0 && is_hex(text + 7, 64);
+}
+
+static bool is_lower_alnum(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+static bool is_alnum(char c)
+{
+    return is_lower_alnum(c) || (c >= 'A' && c <= 'Z');
+}
+
+/* [a-z0-9]+ joined by one '.', one or two '_', or any number of '-'. */
+static bool component_valid(const char *s, size_t n)
+{
+    size_t i = 0;
+
+    while (i < n) {
+        size_t start = i, sep;
+
+        while (i < n && is_lower_alnum(s[i]))
+            i++;
+        if (i == start)
+            return false;
+        if (i == n)
+            return true;
+        sep = i;
+        if (s[i] == '.')
+            i++;
+        else if (s[i] == '_')
+            i += s[i + 1] == '_' && i + 1 < n ? 2 : 1;
+        else
+            while (i < n && s[i] == '-')
+                i++;
+        if (i == sep)
+            return false;
+    }
+    return false;
+}
+
+static bool port_valid(const char *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (s[i] < '0' || s[i] > '9')
+            return false;
+    return n > 0 && n <= 5;
+}
+
+/* Labels of letters, digits and inner '-', joined by dots; or "[IPv6]"; then an optional port. */
+static bool host_valid(const char *s, size_t n)
+{
+    size_t i = 0, start = 0;
+
+    if (n && s[0] == '[') {
+        const char *end = memchr(s, ']', n);
+
+        if (!end || end == s + 1)
+            return false;
+        for (const char *p = s + 1; p < end; p++)
+            if (!isxdigit((unsigned char)*p) && *p != ':')
+                return false;
+        i = (size_t)(end - s) + 1;
+        return i == n || (s[i] == ':' && port_valid(s + i + 1, n - i - 1));
+    }
+    for (;; i++) {
+        if (i == n || s[i] == '.' || s[i] == ':') {
+            if (i == start || s[start] == '-' || s[i - 1] == '-')
+                return false;
+            if (i == n)
+                return true;
+            if (s[i] == ':')
+                return port_valid(s + i + 1, n - i - 1);
+            start = i + 1;
+        } else if (!is_alnum(s[i]) && s[i] != '-') {
+            return false;
+        }
+    }
+}
+
+static bool looks_like_host(const char *s, size_t n)
+{
+    if (n == 9 && memcmp(s, "localhost", 9) == 0)
+        return true;
+    for (size_t i = 0; i < n; i++)
+        if (s[i] == '.' || s[i] == ':' || s[i] == '[' || (s[i] >= 'A' && s[i] <= 'Z'))
+            return true;
+    return false;
+}
+
+static int check_path(const char *text, const char *path, struct err *e)
+{
+    const char *p = path;
+
+    if (!*path)
+        return err_set(e, ERR_INVALID, "Invalid reference '%s': the repository is missing", text);
+    for (;;) {
+        size_t n = strcspn(p, "/");
+
+        for (size_t i = 0; i < n; i++)
+            if (p[i] >= 'A' && p[i] <= 'Z')
+                return err_set(e, ERR_INVALID,
+                               "Invalid reference '%s': the repository '%s' must be lower-case",
+                               text, path);
+        if (!component_valid(p, n))
+            return err_set(e, ERR_INVALID,
+                           "Invalid reference '%s': the repository '%s' is not valid", text,
+                           path);
+        if (!p[n])
+            return 0;
+        p += n + 1;
+    }
+}
+
+static int parse_tag(const char *text, const char *tag, struct ref *ret, struct err *e)
+{
+    size_t n = strlen(tag);
+    bool ok = n > 0 && n <= REF_TAG_MAX && tag[0] != '.' && tag[0] != '-';
+
+    for (size_t i = 0; i < n; i++)
+        ok = ok && (is_alnum(tag[i]) || strchr("_.-", tag[i]));
+    if (!ok)
+        return err_set(e, ERR_INVALID, "Invalid reference '%s': the tag '%.140s' is not valid",
+                       text, tag);
+    memcpy(ret->tag, tag, n + 1);
+    ret->has_tag = true;
+    return 0;
+}
+
+static int parse_name(const char *text, const char *rest, struct ref *ret, struct err *e)
+{
+    size_t first = strcspn(rest, "/");
+    const char *library = "";
+    int n;
+
+    if (rest[first] == '/' && looks_like_host(rest, first)) {
+        if (!host_valid(rest, first))
+            return err_set(e, ERR_INVALID, "Invalid reference '%s': the host '%.*s' is not valid",
+                           text, (int)first, rest);
+        (void)snprintf(ret->host, sizeof(ret->host), "%.*s", (int)first, rest);
+        rest += first + 1;
+        if (strcmp(ret->host, "index.docker.io") == 0)
+            (void)snprintf(ret->host, sizeof(ret->host), DEFAULT_HOST);
+    } else {
+        (void)snprintf(ret->host, sizeof(ret->host), DEFAULT_HOST);
+    }
+    if (strcmp(ret->host, DEFAULT_HOST) == 0 && !strchr(rest, '/'))
+        library = LIBRARY;
+    n = check_path(text, rest, e);
+    if (n < 0)
+        return n;
+    n = snprintf(ret->name, sizeof(ret->name), "%s/%s%s", ret->host, library, rest);
+    if (n < 0 || n > REF_NAME_MAX)
+        return err_set(e, ERR_INVALID,
+                       "Invalid reference '%s': the name is longer than %d characters", text,
+                       REF_NAME_MAX);
+    ret->path_at = strlen(ret->host) + 1;
+    return 0;
+}
+
+int ref_parse(const char *text, struct ref *ret, struct err *e)
+{
+    struct ref ref = { .has_tag = false };
+    char buf[REF_TEXT_MAX + 64];
+    char *at, *colon, *slash;
+    int r;
+
+    if (!*text)
+        return err_set(e, ERR_INVALID, "Invalid reference '': it is empty");
+    if (strlen(text) >= sizeof(buf))
+        return err_set(e, ERR_INVALID, "Invalid reference '%.60s...': it is too long", text);
+    memcpy(buf, text, strlen(text) + 1);
+    at = strchr(buf, '@');
+    if (at) {
+        *at++ = '\0';
+        if (!digest_valid(at))
+            return err_set(e, ERR_INVALID,
+                           "Invalid reference '%s': the digest '%s' is not sha256 and 64 "
+                           "lower-case hexadecimal digits",
+                           text, at);
+        memcpy(ref.digest, at, DIGEST_LEN + 1);
+    }
+    slash = strrchr(buf, '/');
+    colon = strrchr(buf, ':');
+    if (colon && (!slash || colon > slash)) {
+        *colon = '\0';
+        r = parse_tag(text, colon + 1, &ref, e);
+        if (r < 0)
+            return r;
+    }
+    r = parse_name(text, buf, &ref, e);
+    if (r < 0)
+        return r;
+    if (!ref.has_tag && !ref.digest[0])
+        memcpy(ref.tag, "latest", 7);
+    *ret = ref;
+    return 0;
+}
+
+static void join(const char *name, const struct ref *ref, char ret[REF_TEXT_MAX])
+{
+    (void)snprintf(ret, REF_TEXT_MAX, "%s%s%s%s%s", name, ref->tag[0] ? ":" : "", ref->tag,
+                   ref->digest[0] ? "@" : "", ref->digest);
+}
+
+void ref_full(const struct ref *ref, char ret[REF_TEXT_MAX])
+{
+    join(ref->name, ref, ret);
+}
+
+void ref_familiar(const struct ref *ref, char ret[REF_TEXT_MAX])
+{
+    join(ref_familiar_name(ref->name), ref, ret);
+}
+
+/* What follows `prefix` in `s`, or NULL. */
+static const char *after(const char *s, const char *prefix)
+{
+    for (; *prefix; s++, prefix++)
+        if (*s != *prefix)
+            return NULL;
+    return s;
+}
+
+const char *ref_familiar_name(const char *full)
+{
+    const char *path = after(full, DEFAULT_HOST "/");
+    const char *name = path ? after(path, LIBRARY) : NULL;
+
+    if (!path)
+        return full;
+    return name && !strchr(name, '/') ? name : path;
+}
