@@ -20,10 +20,23 @@ struct box_start {
     bool attach_stdin;
 };
 
-/* Start the shim, detached (own session, survives us), and wait until the workload runs: the
- * shim reports on a pipe. On failure the record says why (error, exit code 125..127) and the
- * error is returned; its exit status for docker's `run` is in *ret_status. Works from created,
- * stopped and dead. */
+/* A shim on its way: `report_fd` becomes readable when box_start_end() would not block. */
+struct box_starting {
+    pid_t pid;
+    int report_fd; /* -1: none */
+};
+
+/* Start the shim, detached (own session, survives us). Works from created, stopped and dead. */
+int box_start_begin(const char *home, const struct box *box, const struct box_start *how,
+                    struct box_starting *ret, struct err *e) MUST_CHECK;
+
+/* Wait for its report, and look at the record again (a --rm box may be gone already: then it is
+ * left as it was). On failure the record says why (error, exit code 125..127) and the error is
+ * returned; the exit status for docker's `run` is in *ret_status, set on failure only. */
+int box_start_end(struct db *db, const char *home, struct box *box, struct box_starting *starting,
+                  int *ret_status, struct err *e) MUST_CHECK;
+
+/* Both: returns when the workload runs. */
 int box_start(struct db *db, const char *home, struct box *box, const struct box_start *how,
               int *ret_status, struct err *e) MUST_CHECK;
 
