@@ -52,6 +52,14 @@ int vm_disk_check(const struct vm_disk *disk, struct err *e)
     return 0;
 }
 
+/* It ends up in an option list of the engine's program. */
+static bool name_ok(const char *name)
+{
+    return name[strspn(name,
+                       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")] ==
+           '\0';
+}
+
 static int check_disks(const struct vm_config *c, struct err *e)
 {
     int r;
@@ -76,6 +84,8 @@ int vm_config_check(const struct vm_config *c, struct err *e)
 {
     if (!c->kernel)
         return err_set(e, ERR_INVALID, "No kernel");
+    if (c->name && !name_ok(c->name))
+        return err_set(e, ERR_INVALID, "Invalid machine name '%s'", c->name);
     if (c->memory_bytes < VM_MEMORY_MIN)
         return err_set(e, ERR_INVALID,
                        "Memory of %ju MiB is too little for a machine (minimum %ju)",

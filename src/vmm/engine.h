@@ -58,7 +58,7 @@ enum vm_net {
 
 struct vm_config {
     const char *vmm;  /* the engine's program; NULL: the usual one from PATH */
-    const char *name; /* shown in process lists; NULL for none */
+    const char *name; /* [a-zA-Z0-9._-]*, shown in process lists; NULL for none */
     enum vm_accel accel;
     const char *accel_cache_dir; /* where the probe's verdict is kept; NULL: probe each time */
     uint64_t memory_bytes;

@@ -136,6 +136,19 @@ static void add_channel(struct qemu_args *a)
     add(a, "-device", "virtserialport,bus=serial.0,nr=1,chardev=channel,name=" VM_CHANNEL_PORT);
 }
 
+/* The path is for people who look at the process list. */
+static void add_fd(struct qemu_args *a, int fd, const char *path)
+{
+    struct str value = STR_INIT(65536);
+
+    (void)str_addf(&value, "fd=%d,set=%d,opaque=", fd, fd);
+    for (const char *p = path; *p; p++) /* QEMU's options escape a comma by a comma */
+        (void)str_adds(&value, *p == ',' ? ",," : (char[]){ *p, '\0' });
+    add_own(a, strdup("-add-fd"));
+    add_own(a, str_take(&value));
+    str_done(&value);
+}
+
 static void add_disks(struct qemu_args *a, const struct vm_config *c)
 {
     add(a, "-device", "virtio-scsi-device,id=scsi");
@@ -143,7 +156,7 @@ static void add_disks(struct qemu_args *a, const struct vm_config *c)
         const struct vm_disk *d = &c->disks[i];
         int fd = QEMU_FD_DISK + (int)i;
 
-        add(a, "-add-fd", "fd=%d,set=%d", fd, fd);
+        add_fd(a, fd, d->path);
         add_json(a, "-blockdev", qemu_file_node(d, fd));
         add_json(a, "-blockdev", qemu_raw_node(d));
         add_json(a, "-device", qemu_disk_device(d));
