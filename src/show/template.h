@@ -32,7 +32,8 @@ struct show_field {
     const struct show_type *type;
 };
 
-/* `.Name "arg"` on a value: all arguments are strings, the result is one too. */
+/* `.Name "arg"` on a value: all arguments are strings, the result is one too. Members of the
+ * value whose name begins with the character 1 are for methods: they are not shown. */
 struct show_method {
     const char *name;
     size_t args_n; /* at most 4 */

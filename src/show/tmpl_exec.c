@@ -219,7 +219,7 @@ static int get_field(struct exec *x, const struct value *v, const char *name, bo
     if (has_args && !value_is_struct(v))
         return fail(x, "%s is not a method but has arguments", name);
     *ret = value_get(v, name);
-    if (ret->kind == V_NONE && value_is_struct(v))
+    if (ret->kind == V_NONE && value_is_struct(v) && !x->how->missing_error)
         return fail(x, "can't evaluate field %s in type %s", name, value_type_name(v));
     if (has_args)
         return fail(x, "%s has arguments but cannot be invoked as function", name);

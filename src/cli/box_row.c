@@ -1,0 +1,170 @@
+#include "cli/box_row.h"
+
+#include "cli/output.h"
+#include "show/human.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define COMMAND_WIDTH 20 /* docker's, with the opening quote and the ellipsis */
+#define SHORT_ID      12
+
+/* Members whose name begins with \1 are for methods; templates and json do not show them. */
+#define LABELS "\1labels"
+
+static int label(const json_t *self, const char *const *args, struct str *ret,
+                 struct err *e UNUSED)
+{
+    const char *value =
+        json_string_value(json_object_get(json_object_get(self, LABELS), args[0]));
+
+    str_adds(ret, value ? value : "");
+    return 0;
+}
+
+static const struct show_method methods[] = { { "Label", 1, label }, { NULL, 0, NULL } };
+
+static const struct show_type row_type = {
+    .name = "*formatter.ContainerContext",
+    .form = SHOW_STRUCT,
+    .escape_html = true,
+    .methods = methods,
+};
+
+static const struct show_column columns[] = {
+    { "Command", "COMMAND" },   { "CreatedAt", "CREATED AT" },
+    { "ID", "CONTAINER ID" },   { "Image", "IMAGE" },
+    { "Labels", "LABELS" },     { "LocalVolumes", "LOCAL VOLUMES" },
+    { "Mounts", "MOUNTS" },     { "Names", "NAMES" },
+    { "Networks", "NETWORKS" }, { "Platform", "PLATFORM" },
+    { "Ports", "PORTS" },       { "RunningFor", "CREATED" },
+    { "Size", "SIZE" },         { "State", "STATE" },
+    { "Status", "STATUS" },     { NULL, NULL },
+};
+
+const struct show_table box_table = {
+    .fallback = "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t"
+                "{{.Ports}}\t{{.Names}}",
+    .columns = columns,
+    .type = &row_type,
+};
+
+void box_command(const struct box_spec *spec, struct str *out)
+{
+    for (size_t i = 0; i < spec->entrypoint.n; i++)
+        str_addf(out, "%s%s", out->len ? " " : "", spec->entrypoint.v[i]);
+    for (size_t i = 0; i < spec->cmd.n; i++)
+        str_addf(out, "%s%s", out->len ? " " : "", spec->cmd.v[i]);
+}
+
+void box_status(const struct box *box, int64_t now_ns, struct str *out)
+{
+    switch (box->state) {
+    case BOX_CREATED:
+    case BOX_STARTING:
+        str_adds(out, "Created");
+        break;
+    case BOX_RUNNING:
+    case BOX_STOPPING:
+    case BOX_PAUSED:
+        str_adds(out, "Up ");
+        human_duration(now_ns - box->started_ns, out);
+        str_adds(out, box->state == BOX_PAUSED ? " (Paused)" : "");
+        break;
+    case BOX_STOPPED:
+        str_addf(out, "Exited (%d) ", box->exit_code);
+        human_duration(now_ns - box->finished_ns, out);
+        str_adds(out, " ago");
+        break;
+    case BOX_DEAD:
+        str_adds(out, "Dead");
+        break;
+    case BOX_REMOVING:
+        str_adds(out, "Removal In Progress");
+        break;
+    case BOX_STATE_N:
+        break;
+    }
+}
+
+/* "k=v,k2=v2", sorted: the object's order is that of JSON_SORT_KEYS in the record. */
+static void labels_text(const json_t *labels, struct str *out)
+{
+    struct show_exec x = { .data = labels };
+    autoptr(show_template) t = NULL;
+    struct err ignored;
+
+    if (show_template_parse("{{range $k, $v := .}}{{$k}}={{$v}},{{end}}", &t, &ignored) < 0 ||
+        show_template_exec(t, &x, out, &ignored) < 0)
+        out->failed = true;
+    if (out->len)
+        out->p[--out->len] = '\0';
+}
+
+/* Bytes of the writable layer that are really on disk. */
+static uint64_t disk_used(const char *home, const struct box *box)
+{
+    struct err ignored;
+    autofd int dir = box_open_dir(home, box, &ignored);
+    struct stat st;
+
+    if (dir < 0 || fstatat(dir, BOX_DISK, &st, 0) < 0)
+        return 0; /* not made yet */
+    return (uint64_t)st.st_blocks * 512;
+}
+
+static void set_text(json_t *row, const char *key, const struct str *text)
+{
+    cli_set(row, key, json_string(str_c(text)));
+}
+
+static void set_command(json_t *row, const struct box *box, bool no_trunc)
+{
+    autostr whole = STR_INIT(0), text = STR_INIT(0);
+
+    box_command(&box->spec, &whole);
+    str_addc(&text, '"');
+    human_ellipsis(str_c(&whole), no_trunc ? SIZE_MAX - 1 : COMMAND_WIDTH - 1, &text);
+    str_addc(&text, '"');
+    set_text(row, "Command", &text);
+}
+
+static void set_times(json_t *row, const struct box *box, int64_t now_ns)
+{
+    autostr created = STR_INIT(64), running = STR_INIT(64), status = STR_INIT(64);
+
+    human_time(box->created_ns, &created);
+    set_text(row, "CreatedAt", &created);
+    human_duration(now_ns - box->created_ns, &running);
+    str_adds(&running, " ago");
+    set_text(row, "RunningFor", &running);
+    box_status(box, now_ns, &status);
+    set_text(row, "Status", &status);
+}
+
+json_t *box_row(const struct box *box, const struct box_row_how *how)
+{
+    json_t *row = json_object();
+    autostr labels = STR_INIT(0), size = STR_INIT(64);
+
+    if (!row)
+        return NULL;
+    set_command(row, box, how->no_trunc);
+    cli_set(row, "ID", json_stringn(box->id, how->no_trunc ? strlen(box->id) : SHORT_ID));
+    cli_set(row, "Image", json_string(box->spec.image));
+    labels_text(box->spec.labels, &labels);
+    set_text(row, "Labels", &labels);
+    cli_set(row, "LocalVolumes", json_string("0"));
+    cli_set(row, "Mounts", json_string(""));
+    cli_set(row, "Names", json_string(box->name));
+    cli_set(row, "Networks", json_string(box->spec.network ? box->spec.network : "none"));
+    cli_set(row, "Platform", json_string(box->spec.platform ? box->spec.platform : ""));
+    cli_set(row, "Ports", json_string(""));
+    human_size(how->size ? disk_used(how->home, box) : 0, &size);
+    set_text(row, "Size", &size);
+    cli_set(row, "State", json_string(box_state_docker_name(box->state)));
+    set_times(row, box, how->now_ns);
+    cli_set(row, LABELS, json_incref(box->spec.labels));
+    return row;
+}

@@ -1,0 +1,24 @@
+/* A box as a row of `ps`: the fields docker's templates know. */
+#pragma once
+
+#include "box/box.h"
+#include "show/table.h"
+
+/* "{{.ID}}", ".Names", ".Label "k"" and so on; the default table of `ps`. */
+extern const struct show_table box_table;
+
+struct box_row_how {
+    int64_t now_ns; /* real time */
+    bool no_trunc;
+    bool size;        /* fill Size: how much of the writable layer is used */
+    const char *home; /* for size */
+};
+
+/* The caller owns the result; NULL without memory. */
+json_t *box_row(const struct box *box, const struct box_row_how *how);
+
+/* "Up 3 minutes", "Exited (3) 2 days ago", "Created". */
+void box_status(const struct box *box, int64_t now_ns, struct str *out);
+
+/* The command line as one text: entrypoint and command, words joined by blanks. */
+void box_command(const struct box_spec *spec, struct str *out);

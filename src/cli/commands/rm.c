@@ -1,0 +1,55 @@
+#include "box/lifecycle.h"
+#include "cli/boxes.h"
+
+#include <signal.h>
+
+struct rm_args {
+    bool force, volumes;
+};
+
+static const struct opt rm_opts[] = {
+    OPT_FLAG('f', "force", struct rm_args, force, "Kill boxes that run; missing ones are fine"),
+    OPT_FLAG('v', "volumes", struct rm_args, volumes, "Anonymous volumes too (boxes have none)"),
+    { .type = OPT_END },
+};
+
+static int rm_one(struct cli *cli, struct db *db, struct box *box, const void *arg, struct err *e)
+{
+    const struct rm_args *args = arg;
+    int r;
+
+    if (box_state_is_live(box->state) && !args->force)
+        return err_set(e, ERR_STATE, "Box %s is running. Use --force to remove a running box.",
+                       box->name);
+    if (box_state_is_live(box->state)) {
+        r = box_stop(db, cli->home, box, SIGKILL, 0, e);
+        if (r < 0)
+            return r;
+        if (box->spec.auto_remove)
+            return 0; /* its shim removes it */
+    }
+    return box_remove(db, cli->home, box, e);
+}
+
+static int rm_run(struct cli *cli, const void *args, int argc UNUSED, char **argv, struct err *e)
+{
+    const struct rm_args *rm = args;
+
+    return cli_each_box(
+        cli, argv,
+        &(struct box_verb){ .run = rm_one, .arg = args, .echo = true, .missing_ok = rm->force },
+        e);
+}
+
+const struct command cmd_rm = {
+    .name = "rm",
+    .synopsis = "[OPTIONS] BOX [BOX...]",
+    .summary = "Remove one or more boxes",
+    .group = GROUP_LIFECYCLE,
+    .arg = ARG_BOX,
+    .min_args = 1,
+    .max_args = ARGS_ANY,
+    .opts = rm_opts,
+    .args_size = sizeof(struct rm_args),
+    .run = rm_run,
+};
