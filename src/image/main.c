@@ -11,6 +11,7 @@ static const struct verb {
     int (*run)(int argc, char **argv, struct err *e);
 } verbs[] = {
     { "flatten", "OUT.ext4 LAYER...", verb_flatten },
+    { "load", "[--input FILE] [--tag REFERENCE] [--platform OS/ARCH]", verb_load },
 };
 
 static int usage(struct err *e)

@@ -298,13 +298,13 @@ int image_resolve(struct db *db, const char *query, struct ref *ret_ref, char **
         if (r == 0)
             *ret_ref = ref;
     }
-    if (r == -ERR_NOT_FOUND || r == -ERR_INVALID) {
+    if (r == -(int)ERR_NOT_FOUND || r == -ERR_INVALID) {
         err_clear(&why);
         r = find_id(db, query, ret_id, &why);
     }
-    if (r == -ERR_NOT_FOUND)
+    if (r == -(int)ERR_NOT_FOUND)
         return err_set(e, ERR_NOT_FOUND, "No such image: %s", query);
-    if (r == -ERR_INVALID)
+    if (r == -(int)ERR_INVALID)
         return err_set(e, ERR_INVALID, "Ambiguous image \"%s\": it fits several images", query);
     if (r < 0)
         *e = why;

@@ -1,0 +1,325 @@
+#include "oci/install.h"
+
+#include "db/db.h"
+#include "oci/store.h"
+#include "rootfs/build.h"
+#include "util/fd.h"
+#include "util/fs.h"
+#include "util/time.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define ROOTFS_TIME_S 1 /* images must not depend on when they were made */
+
+void incoming_done(struct incoming *in)
+{
+    str_done(&in->manifest);
+    str_done(&in->config);
+    free(in->layers);
+    free(in->diff_ids);
+    strv_free(in->references);
+    *in = (struct incoming){ 0 };
+}
+
+/* The layer's bytes -> decompress -> hash -> file system (or nowhere, when only checking). */
+static int pass_layer(struct incoming *in, size_t i, struct rootfs *fs,
+                      const struct store_limits *limits, struct err *e)
+{
+    const struct unpack_limits unpack_limits = { .bytes_max = limits->layer_bytes_max,
+                                                 .ratio_max = UNPACK_RATIO_MAX };
+    autofd int fd = spool_open(in->spool, in->layers[i].member, e);
+    autoptr(unpack) unpack = NULL;
+    struct source_hash hash = { 0 };
+    struct source_fd file = { 0 };
+    struct digest got;
+    const void *data;
+    ssize_t n = 0;
+    int r;
+
+    if (fd < 0)
+        return fd;
+    r = source_fd_init(&file, fd, UINT64_MAX, e);
+    if (r == 0)
+        r = unpack_open(&file.source, &unpack_limits, &unpack, e);
+    if (r == 0)
+        r = source_hash_init(&hash, unpack_source(unpack), e);
+    if (r == 0 && fs)
+        r = rootfs_layer(fs, &hash.source, e);
+    while (r == 0 && !fs && (n = hash.source.read(&hash.source, &data, e)) > 0)
+        ;
+    r = n < 0 ? (int)n : r;
+    if (r == 0)
+        r = source_hash_finish(&hash, &got, e);
+    source_hash_done(&hash);
+    source_fd_done(&file);
+    if (r < 0)
+        return r;
+    if (!in->diff_ids[i].text[0])
+        in->diff_ids[i] = got;
+    if (strcmp(in->diff_ids[i].text, got.text) != 0)
+        return err_set(e, ERR_CORRUPT, "its content has the diff id %s, not %s", got.text,
+                       in->diff_ids[i].text);
+    return 0;
+}
+
+static int pass_layers(struct incoming *in, struct rootfs *fs, const struct store_limits *limits,
+                       struct err *e)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < in->layers_n; i++) {
+        r = pass_layer(in, i, fs, limits, e);
+        if (r < 0)
+            return err_ctx(e, "layer %.19s", in->layers[i].digest);
+    }
+    return r;
+}
+
+static char *built_path(const struct incoming *in)
+{
+    return str_format("%s/rootfs-%u.ext4", in->stage, in->number);
+}
+
+static uint8_t nibble(char c)
+{
+    return (uint8_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+}
+
+static void uuid_of(const char chain[65], uint8_t ret[16])
+{
+    for (size_t i = 0; i < 16; i++)
+        ret[i] = (uint8_t)(nibble(chain[2 * i]) << 4 | nibble(chain[2 * i + 1]));
+    ret[6] = (uint8_t)((ret[6] & 0x0f) | 0x80); /* RFC 9562: version 8, made from our own data */
+    ret[8] = (uint8_t)((ret[8] & 0x3f) | 0x80);
+}
+
+static int build(struct incoming *in, const struct store_limits *limits, struct err *e)
+{
+    struct rootfs_limits rootfs_limits = ROOTFS_LIMITS_DEFAULT;
+    autofree char *path = built_path(in);
+    autoptr(rootfs) fs = NULL;
+    uint8_t uuid[16];
+    int r;
+
+    if (!path)
+        return err_os(e, "image");
+    (void)unlink(path); /* of an earlier attempt */
+    rootfs_limits.layer_bytes_max = limits->layer_bytes_max;
+    r = rootfs_open(path, &rootfs_limits, &fs, e);
+    if (r == 0)
+        r = pass_layers(in, fs, limits, e);
+    if (r == 0)
+        r = chain_id(in->diff_ids, in->layers_n, in->chain, e);
+    if (r < 0)
+        return r;
+    uuid_of(in->chain, uuid);
+    in->size = rootfs_data_bytes(fs);
+    r = rootfs_finish(fs, uuid, ROOTFS_TIME_S, e);
+    return r < 0 ? err_ctx(e, "root file system") : 0;
+}
+
+/* 1 and in->size when the store has this chain's file system, recorded. */
+static int have_chain(struct incoming *in, struct db *db, const char *home, struct err *e)
+{
+    autofree char *path = image_rootfs_path(home, in->chain);
+    autostmt st = { 0 };
+    int r;
+
+    if (!path)
+        return err_os(e, "image");
+    if (access(path, R_OK) < 0)
+        return 0;
+    r = stmt_open(db, &st, e, "SELECT size_bytes FROM image_content WHERE chain_id = ?", "s",
+                  in->chain);
+    if (r >= 0)
+        r = stmt_step(&st, e);
+    if (r > 0)
+        in->size = (uint64_t)stmt_i64(&st, 0);
+    return r;
+}
+
+int incoming_flatten(struct incoming *in, struct db *db, const char *home,
+                     const struct store_limits *limits, struct err *e)
+{
+    int r = 0;
+
+    /* Known diff ids may name a file system we have; then its layers are only checked. */
+    for (size_t i = 0; i < in->layers_n; i++)
+        if (!in->diff_ids[i].text[0])
+            return build(in, limits, e);
+    r = chain_id(in->diff_ids, in->layers_n, in->chain, e);
+    if (r == 0)
+        r = have_chain(in, db, home, e);
+    if (r < 0)
+        return r;
+    return r > 0 ? pass_layers(in, NULL, limits, e) : build(in, limits, e);
+}
+
+static int record_blob(struct db *db, const char *id, const char *digest, struct err *e)
+{
+    int r = db_exec(db, e, "INSERT OR IGNORE INTO image_blobs (image_id, digest) VALUES (?, ?)",
+                    "ss", id, digest);
+
+    return r < 0 ? r : 0;
+}
+
+static int record_references(struct db *db, const struct incoming *in, struct err *e)
+{
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && in->references && in->references[i]; i++)
+        r = db_exec(db, e,
+                    "INSERT INTO images (reference, image_id, manifest_digest, added_ns, used_ns)"
+                    " VALUES (?1, ?2, ?3, ?4, ?4) ON CONFLICT (reference) DO UPDATE SET"
+                    " image_id = excluded.image_id, manifest_digest = excluded.manifest_digest,"
+                    " added_ns = excluded.added_ns",
+                    "sssl", in->references[i], in->id.text, in->manifest_digest.text,
+                    time_real_ns());
+    return r < 0 ? r : 0;
+}
+
+static int record(struct db *db, const struct incoming *in, struct err *e)
+{
+    int r;
+
+    r = db_exec(db, e,
+                "INSERT INTO image_content"
+                " (image_id, manifest_digest, chain_id, size_bytes, created_ns)"
+                " VALUES (?, ?, ?, ?, ?) ON CONFLICT (image_id) DO UPDATE SET"
+                " manifest_digest = excluded.manifest_digest",
+                "sssll", in->id.text, in->manifest_digest.text, in->chain, (int64_t)in->size,
+                in->created_ns);
+    if (r >= 0)
+        r = record_blob(db, in->id.text, in->manifest_digest.text, e);
+    if (r >= 0)
+        r = record_blob(db, in->id.text, in->id.text, e);
+    for (size_t i = 0; r >= 0 && i < in->layers_n; i++)
+        r = record_blob(db, in->id.text, in->layers[i].digest, e);
+    return r < 0 ? r : record_references(db, in, e);
+}
+
+/* Onto the disk before it gets its name, so that a name never stands for half a file. */
+static int sync_file(const char *path, struct err *e)
+{
+    autofd int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+    return fd < 0 || fdatasync(fd) < 0 ? err_os(e, "sync %s", path) : 0;
+}
+
+static int publish_layer(const struct incoming *in, const char *home, size_t i, struct err *e)
+{
+    autofree char *from = str_format("%s/%s", in->stage, in->layers[i].member->file);
+    autofree char *to = store_blob_path(home, in->layers[i].digest);
+    int r;
+
+    if (!from || !to)
+        return err_os(e, "image");
+    if (access(to, F_OK) == 0)
+        return 0;
+    r = sync_file(from, e);
+    if (r < 0)
+        return r;
+    /* A link: another image of the same archive may need the staged file still. */
+    return link(from, to) < 0 ? err_os(e, "link to %s", to) : 0;
+}
+
+static int publish_text(const char *home, const char *digest, const struct str *text,
+                        struct err *e)
+{
+    autofree char *path = store_blob_path(home, digest);
+
+    if (!path)
+        return err_os(e, "image");
+    if (access(path, F_OK) == 0)
+        return 0;
+    return fs_write_file(AT_FDCWD, path, text->p, text->len, 0600, e);
+}
+
+/* A file that is there without a record was left by a crash: not to be trusted. */
+static int publish_rootfs(struct incoming *in, struct db *db, const char *home, struct err *e)
+{
+    autofree char *from = built_path(in), *to = image_rootfs_path(home, in->chain);
+    bool built;
+    int r;
+
+    if (!from || !to)
+        return err_os(e, "image");
+    built = access(from, F_OK) == 0;
+    r = have_chain(in, db, home, e);
+    if (r < 0)
+        return r;
+    if (r > 0)
+        return 0;
+    if (!built)
+        return 1;
+    r = sync_file(from, e);
+    if (r < 0)
+        return r;
+    return rename(from, to) < 0 ? err_os(e, "rename to %s", to) : 0;
+}
+
+static int publish(struct incoming *in, const char *home, struct err *e)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < in->layers_n; i++)
+        r = publish_layer(in, home, i, e);
+    if (r == 0)
+        r = publish_text(home, in->manifest_digest.text, &in->manifest, e);
+    if (r == 0)
+        r = publish_text(home, in->id.text, &in->config, e);
+    return r;
+}
+
+struct commit {
+    struct incoming *v;
+    size_t n;
+    const char *home;
+    bool again;
+};
+
+/* Files within the transaction: when one cannot be placed, nothing is recorded. */
+static int commit(struct db *db, void *user, struct err *e)
+{
+    struct commit *c = user;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < c->n; i++) {
+        r = publish_rootfs(&c->v[i], db, c->home, e);
+        if (r > 0) {
+            c->again = true;
+            return err_set(e, ERR_STATE, "a file system was removed meanwhile");
+        }
+        if (r == 0)
+            r = publish(&c->v[i], c->home, e);
+        if (r == 0)
+            r = record(db, &c->v[i], e);
+    }
+    return r;
+}
+
+int incoming_commit(struct incoming *v, size_t n, struct db *db, const char *home, struct err *e)
+{
+    struct commit c = { .v = v, .n = n, .home = home };
+    autofd int lock = -1;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        r = digest_of(v[i].config.p, v[i].config.len, &v[i].id, e);
+        if (r == 0)
+            r = digest_of(v[i].manifest.p, v[i].manifest.len, &v[i].manifest_digest, e);
+    }
+    if (r < 0)
+        return r;
+    lock = store_lock(home, e);
+    if (lock < 0)
+        return lock;
+    r = db_transaction(db, commit, &c, e);
+    if (c.again) {
+        err_clear(e);
+        return 1;
+    }
+    return r < 0 ? r : 0;
+}

@@ -1,0 +1,48 @@
+/*
+ * Make an image of what lies in a staging directory: verify and flatten the layers, then put
+ * files and records into place under the store's lock. Nothing of it is visible before, all of it
+ * after.
+ */
+#pragma once
+
+#include "oci/image.h"
+#include "oci/manifest.h"
+#include "oci/spool.h"
+
+struct incoming_layer {
+    const struct member *member; /* borrowed; the layer as it came */
+    char digest[DIGEST_LEN + 1]; /* of that */
+    char media_type[96];
+};
+
+struct incoming {
+    struct spool *spool;           /* borrowed */
+    const char *stage;             /* borrowed; path of the staging directory */
+    struct str manifest;           /* the blob */
+    struct str config;             /* the blob */
+    struct incoming_layer *layers; /* owned */
+    size_t layers_n;
+    struct digest *diff_ids; /* owned; layers_n of them: what they must have, or "" */
+    char **references;       /* full; owned */
+    int64_t created_ns;
+    unsigned number;                   /* tells the images of one archive apart */
+    char chain[65];                    /* set by incoming_flatten() */
+    uint64_t size;                     /* set by incoming_flatten() */
+    struct digest id, manifest_digest; /* set by incoming_commit() */
+};
+
+void incoming_done(struct incoming *in);
+
+struct store_limits {
+    uint64_t layer_bytes_max;
+};
+
+/* Unpack every layer: check the diff ids (fill in those that are ""), compute the chain id, and
+ * build the file system in the staging directory unless the store has that chain already. */
+int incoming_flatten(struct incoming *in, struct db *db, const char *home,
+                     const struct store_limits *limits, struct err *e) MUST_CHECK;
+
+/* All of them into the store, or none. Returns 1 when a file system that incoming_flatten() found
+ * there has been removed since: flatten again. */
+int incoming_commit(struct incoming *v, size_t n, struct db *db, const char *home,
+                    struct err *e) MUST_CHECK;
