@@ -10,7 +10,6 @@ static const struct verb {
     const char *name, *synopsis;
     int (*run)(int argc, char **argv, struct err *e);
 } verbs[] = {
-    { "disk-template", "SIZE PATH", verb_disk_template },
     { "flatten", "OUT.ext4 LAYER...", verb_flatten },
     { "load", "[--input FILE] [--tag REFERENCE] [--platform OS/ARCH]", verb_load },
 };

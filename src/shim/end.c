@@ -1,0 +1,308 @@
+#include "shim/shim.h"
+#include "util/fd.h"
+#include "util/log.h"
+
+#include <signal.h>
+#include <string.h>
+
+/* For a guest to write its disks back and unmount them. Longer than a slow disk needs for the
+ * page cache of a small machine. */
+#define DOWN_WAIT (10 * NS_PER_S)
+/* The channel ended but the VMM did not: it is stuck, or the guest crashes slowly. */
+#define CHANNEL_WAIT (2 * NS_PER_S)
+
+int shim_record(struct shim *sh, const struct box_change *change, struct err *e)
+{
+    autoptr(db) db = NULL;
+    enum box_state from = sh->box->state;
+    int r;
+
+    /* Opened for each change: a box sees about four, and an open database costs memory. */
+    r = db_open(sh->home, &db, e);
+    if (r == 0)
+        r = box_set_state(db, sh->box, change, e);
+    if (r == 0)
+        log_info("%s -> %s", box_state_name(from), box_state_name(change->to));
+    return r;
+}
+
+void shim_report(struct shim *sh, int status, const struct err *err)
+{
+    autofd int fd = take_fd(&sh->report_fd);
+    struct error_info info = { .status = (uint64_t)status };
+    autostr body = STR_INIT(0);
+    struct err e;
+
+    if (fd < 0)
+        return;
+    if (err) {
+        info.kind = (uint64_t)err->kind;
+        info.text = (char *)(uintptr_t)err->text;
+        if (config_encode(error_info, &info, &body, &e) < 0)
+            return;
+    }
+    /* EPIPE: who started us has gone, and the record says the same. */
+    (void)(msg_send(fd, err ? MSG_ERROR : MSG_STARTED, body.p, body.len, &e) < 0);
+}
+
+/* ---- the workload runs ------------------------------------------------- */
+
+static void send_pending_signals(struct shim *sh)
+{
+    uint64_t pending = sh->pending_signals;
+
+    sh->pending_signals = 0;
+    for (int signal = 1; pending; signal++, pending >>= 1)
+        if (pending & 1)
+            control_signal(sh, signal, false);
+}
+
+void shim_started(struct shim *sh)
+{
+    struct box_change change = { .to = BOX_RUNNING, .stopped_by_user = -1 };
+    struct err e;
+
+    if (sh->phase != PHASE_BOOT)
+        return;
+    loop_timer_cancel(sh->loop, &sh->boot_timer);
+    change.vm_pid = sh->engine->pid(sh->vm);
+    if (shim_record(sh, &change, &e) < 0) {
+        shim_start_failed(sh, 125, &e);
+        return;
+    }
+    sh->phase = PHASE_RUN;
+    shim_report(sh, 0, NULL);
+    send_pending_signals(sh);
+    if (sh->box->spec.timeout_ns)
+        loop_timer(sh->loop, &sh->run_timer, sh->box->spec.timeout_ns);
+}
+
+static void on_run_timer(struct timer *t)
+{
+    struct shim *sh = CONTAINER_OF(t, struct shim, run_timer);
+
+    sh->timed_out = true;
+    shim_stop(sh, SIGKILL, 0);
+}
+
+/* ---- its end is known -------------------------------------------------- */
+
+static void go_down(struct shim *sh)
+{
+    stop_cancel(sh);
+    loop_timer_cancel(sh->loop, &sh->boot_timer);
+    loop_timer_cancel(sh->loop, &sh->run_timer);
+    json_log_end(&sh->main.log);
+    if (!sh->vm)
+        return;
+    /* Nobody will look at the disks again, or there is nobody to write them back. */
+    if (sh->box->spec.auto_remove || sh->outcome.start_failed || !sh->control.stream ||
+        sh->pausing.paused) {
+        vm_kill(sh->vm);
+        return;
+    }
+    control_put(sh, MSG_SHUTDOWN, NULL, 0);
+    loop_timer(sh->loop, &sh->down_timer, DOWN_WAIT);
+}
+
+static void set_outcome(struct shim *sh, int status, const struct err *err)
+{
+    sh->outcome.known = true;
+    sh->outcome.status = status;
+    sh->outcome.finished_ns = time_real_ns();
+    if (err)
+        sh->outcome.err = *err;
+    sh->phase = PHASE_ENDING;
+}
+
+void shim_ended(struct shim *sh, int status, bool oom_killed, const struct err *err)
+{
+    struct err timed_out;
+
+    if (sh->phase == PHASE_BOOT) {
+        if (err) {
+            shim_start_failed(sh, 125, err);
+            return;
+        }
+        shim_started(sh); /* its STARTED got lost */
+    }
+    if (sh->outcome.known)
+        return;
+    if (!err && sh->timed_out) {
+        (void)err_set(&timed_out, ERR_TIMEOUT, "It ran longer than its --timeout");
+        err = &timed_out;
+    }
+    sh->outcome.oom_killed = oom_killed;
+    set_outcome(sh, status, err);
+    go_down(sh);
+}
+
+void shim_start_failed(struct shim *sh, int status, const struct err *err)
+{
+    if (sh->outcome.known)
+        return;
+    if (sh->phase != PHASE_BOOT) {
+        shim_ended(sh, status, false, err);
+        return;
+    }
+    sh->outcome.start_failed = true;
+    set_outcome(sh, status, err);
+    go_down(sh);
+}
+
+/* ---- the machine ------------------------------------------------------- */
+
+static void on_down_timer(struct timer *t)
+{
+    struct shim *sh = CONTAINER_OF(t, struct shim, down_timer);
+
+    if (!sh->vm)
+        return;
+    log_warn("the guest does not go down: virtual machine killed");
+    vm_kill(sh->vm);
+}
+
+static void on_boot_timer(struct timer *t)
+{
+    struct shim *sh = CONTAINER_OF(t, struct shim, boot_timer);
+    char tail[360] = "";
+    struct err e;
+
+    if (sh->vm)
+        sh->engine->console_tail(sh->vm, tail, sizeof(tail));
+    (void)err_set(&e, ERR_TIMEOUT, "VM boot failed: the guest did not answer in time; %s%s",
+                  *tail ? "the end of its console: " : "its console is empty", tail);
+    shim_start_failed(sh, 125, &e);
+}
+
+void shim_timers_init(struct shim *sh)
+{
+    sh->boot_timer.fired = on_boot_timer;
+    sh->down_timer.fired = on_down_timer;
+    sh->run_timer.fired = on_run_timer;
+}
+
+void shim_disks_clean(struct shim *sh)
+{
+    if (sh->phase == PHASE_ENDING && sh->vm)
+        vm_kill(sh->vm); /* faster than to wait for the guest's reset */
+}
+
+void shim_vm_exited(struct vm_listener *l, const struct vm_exit *exit)
+{
+    struct shim *sh = CONTAINER_OF(l, struct shim, listener);
+    struct vm *vm = take_ptr(sh->vm);
+
+    sh->vm_exit = *exit;
+    loop_timer_cancel(sh->loop, &sh->down_timer);
+    log_info("virtual machine: %s: %s", vm_end_name(exit->end), exit->text);
+    vm_free(vm);
+    /* What the guest sent last may still be in the channel: shim_turn() goes on at its end. */
+}
+
+void shim_channel_failed(struct channel *ch, const struct err *why)
+{
+    struct shim *sh = channel_user(ch);
+
+    sh->ch_failed = true;
+    if (why->kind == ERR_CORRUPT)
+        shim_ended(sh, 255, false, why);
+    else if (sh->vm && sh->phase != PHASE_ENDING)
+        loop_timer(sh->loop, &sh->down_timer, CHANNEL_WAIT);
+}
+
+/* The machine has ended, and nobody had asked it to. */
+static void vm_lost(struct shim *sh)
+{
+    const struct vm_exit *x = &sh->vm_exit;
+    bool boot = sh->phase == PHASE_BOOT;
+    struct err e;
+
+    (void)err_set(&e, ERR_UNAVAILABLE, "%s: %s%s%s",
+                  boot ? "VM boot failed" : "The virtual machine ended", vm_end_name(x->end),
+                  *x->text ? ": " : "", x->text);
+    log_error("%s", e.text);
+    /* As if everything in it had got SIGKILL. */
+    shim_ended(sh, boot ? 125 : 128 + SIGKILL, false, &e);
+}
+
+/* ---- the record is final ----------------------------------------------- */
+
+static void remove_sockets(struct shim *sh)
+{
+    static const char *const names[] = { BOX_CTL_SOCK, BOX_EXEC_SOCK, BOX_PTY_SOCK,
+                                         BOX_VSOCK_SOCK };
+
+    relays_stop(&sh->relays);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        (void)unlinkat(sh->dir_fd, names[i], 0); /* not there when the start failed early */
+}
+
+static const char *reason(struct shim *sh, char *text, size_t size)
+{
+    if (sh->outcome.err.kind)
+        return sh->outcome.err.text;
+    if (!sh->main.log.lost)
+        return NULL;
+    (void)snprintf(text, size, "Log entries were lost: %s", strerror(sh->main.log.lost_os));
+    return text;
+}
+
+static int record_end(struct shim *sh, struct err *e)
+{
+    const struct outcome *o = &sh->outcome;
+    char text[128];
+    struct box_change change = {
+        .to = o->start_failed && sh->box->started_ns == 0 ? BOX_CREATED : BOX_STOPPED,
+        .set_exit = true,
+        .exit_code = o->status,
+        .oom_killed = o->oom_killed,
+        .error = reason(sh, text, sizeof(text)),
+        .stopped_by_user = -1,
+    };
+    autoptr(db) db = NULL;
+    int r;
+
+    if (sh->box->state == BOX_STOPPING)
+        change.to = BOX_STOPPED;
+    r = db_open(sh->home, &db, e);
+    if (r == 0)
+        r = box_set_state(db, sh->box, &change, e);
+    if (r == 0 && sh->box->spec.auto_remove)
+        r = box_remove(db, sh->home, sh->box, e);
+    return r;
+}
+
+static void finish(struct shim *sh)
+{
+    struct err e;
+
+    if (json_log_flush(&sh->main.log, &e) < 0)
+        log_error("%s", e.text);
+    remove_sockets(sh);
+    /* Before the record: who sees it final may start the box again at once. Until then the
+     * record names us, which keeps others away. */
+    close_fd(&sh->dir_fd);
+    if (record_end(sh, &e) < 0)
+        log_error("record: %s", e.text); /* whoever looks next finds us gone, and says so */
+    shim_report(sh, sh->outcome.status, &sh->outcome.err);
+    clients_end(sh);
+    sh->phase = PHASE_DONE;
+}
+
+void shim_turn(struct shim *sh)
+{
+    workload_turn(sh);
+    if (sh->ch_failed) {
+        relays_stop(&sh->relays);
+        channel_free(take_ptr(sh->ch));
+        sh->ch_failed = false;
+    }
+    if (!sh->vm && !sh->ch && (sh->phase == PHASE_BOOT || sh->phase == PHASE_RUN))
+        vm_lost(sh);
+    if (!sh->vm && !sh->ch && sh->phase == PHASE_ENDING)
+        finish(sh);
+    relays_turn(&sh->relays);
+    clients_turn(sh);
+    sh->quit = sh->phase == PHASE_DONE && clients_idle(sh) && relays_idle(&sh->relays);
+}

@@ -1,0 +1,275 @@
+#include "shim/json_log.h"
+
+#include "util/time.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* A batch is written when a turn of the loop ends, or in between when it has grown to this. */
+#define BATCH ((size_t)256 << 10)
+#define OUT_MAX                                                                                  \
+    ((size_t)1 << 20) /* a batch and the longest entry: 6 bytes per byte of a line               \
+                       */
+#define KEEP_CAP ((size_t)64 << 10)
+
+int json_log_open(struct json_log *log, int dirfd, const char *path, struct err *e)
+{
+    struct stat st;
+
+    json_log_none(log);
+    log->fd = openat(dirfd, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (log->fd < 0)
+        return err_os(e, "open %s", path);
+    if (fstat(log->fd, &st) < 0)
+        return err_os(e, "stat %s", path);
+    log->size = st.st_size;
+    return 0;
+}
+
+void json_log_none(struct json_log *log)
+{
+    *log = (struct json_log){
+        .fd = -1,
+        .out = STR_INIT(OUT_MAX),
+        .line = { STR_INIT(JSON_LOG_LINE), STR_INIT(JSON_LOG_LINE) },
+    };
+}
+
+void json_log_close(struct json_log *log)
+{
+    close_fd(&log->fd);
+    str_done(&log->out);
+    for (int i = 0; i < JSON_LOG_STREAMS; i++)
+        str_done(&log->line[i]);
+}
+
+/* The length of the valid UTF-8 sequence at p, 0 when there is none (RFC 3629, section 4). */
+static size_t utf8_len(const uint8_t *p, size_t left)
+{
+    size_t n = *p < 0xc2 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : *p < 0xf5 ? 4 : 0;
+
+    if (n == 0 || n > left)
+        return 0;
+    if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) ||
+        (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f))
+        return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    return n;
+}
+
+/* Bytes that stand for themselves in docker's strings; it escapes for HTML too. */
+static bool is_plain(uint8_t c)
+{
+    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&';
+}
+
+static char *put_text(char *to, const char *text, size_t len)
+{
+    memcpy(to, text, len);
+    return to + len;
+}
+
+static char *put_special(char *to, uint8_t c)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    if (c == '"' || c == '\\') {
+        *to++ = '\\';
+        *to++ = (char)c;
+        return to;
+    }
+    if (c == '\n')
+        return put_text(to, "\\n", 2);
+    if (c == '\r')
+        return put_text(to, "\\r", 2);
+    to = put_text(to, "\\u00", 4);
+    *to++ = digits[c >> 4];
+    *to++ = digits[c & 15];
+    return to;
+}
+
+/* At most 6 bytes are written per byte read. */
+static char *put_escaped(char *to, const uint8_t *p, size_t len)
+{
+    for (size_t i = 0; i < len;) {
+        size_t n = i;
+
+        while (n < len && is_plain(p[n]))
+            n++;
+        to = put_text(to, (const char *)p + i, n - i);
+        i = n;
+        if (i == len)
+            break;
+        if (p[i] < 0x80) {
+            to = put_special(to, p[i++]);
+            continue;
+        }
+        n = utf8_len(p + i, len - i);
+        if (n == 3 && p[i] == 0xe2 && p[i + 1] == 0x80 && (p[i + 2] & 0xfe) == 0xa8)
+            to = put_text(to, p[i + 2] == 0xa8 ? "\\u2028" : "\\u2029", 6);
+        else
+            to = n ? put_text(to, (const char *)p + i, n) : put_text(to, "\\ufffd", 6);
+        i += n ? n : 1;
+    }
+    return to;
+}
+
+static void write_batch(struct json_log *log);
+
+static void add_entry(struct json_log *log, enum json_log_stream stream, const void *data,
+                      size_t len, bool whole_line)
+{
+    char when[TIME_RFC3339_LEN], tail[128], *start, *to;
+    int n;
+
+    if (log->fd < 0)
+        return;
+    if (log->out.len >= BATCH)
+        write_batch(log);
+    start = str_reserve(&log->out, 6 * len + 128);
+    if (!start) {
+        log->lost++;
+        log->lost_os = ENOMEM;
+        log->out.failed = false; /* what is in it is whole */
+        return;
+    }
+    time_rfc3339(time_real_ns(), when);
+    n = snprintf(tail, sizeof(tail), "%s\",\"stream\":\"%s\",\"time\":\"%s\"}\n",
+                 whole_line ? "\\n" : "", stream == JSON_LOG_STDOUT ? "stdout" : "stderr", when);
+    to = put_text(start, "{\"log\":\"", 8);
+    to = put_escaped(to, data, len);
+    to = put_text(to, tail, (size_t)n);
+    str_added(&log->out, (size_t)(to - start));
+    log->out_n++;
+}
+
+/* Adds to the incomplete line, and cuts it when it is too long. */
+static void add_piece(struct json_log *log, enum json_log_stream stream, const char *p,
+                      size_t len)
+{
+    struct str *line = &log->line[stream];
+
+    while (len) {
+        size_t n = JSON_LOG_LINE - line->len;
+
+        if (n > len)
+            n = len;
+        if (!str_add(line, p, n)) {
+            log->lost++;
+            log->lost_os = ENOMEM;
+            str_done(line);
+            line->failed = false;
+        }
+        p += n;
+        len -= n;
+        if (line->len == JSON_LOG_LINE) {
+            add_entry(log, stream, line->p, line->len, false);
+            str_clear(line);
+        }
+    }
+}
+
+void json_log_add(struct json_log *log, enum json_log_stream stream, const void *data, size_t len)
+{
+    struct str *line = &log->line[stream];
+    const char *p = data, *newline;
+
+    if (log->fd < 0)
+        return;
+    while (len && (newline = memchr(p, '\n', len))) {
+        size_t n = (size_t)(newline - p);
+
+        if (line->len || n >= JSON_LOG_LINE) {
+            add_piece(log, stream, p, n);
+            add_entry(log, stream, str_c(line), line->len, true);
+            str_clear(line);
+        } else {
+            add_entry(log, stream, p, n, true);
+        }
+        p = newline + 1;
+        len -= n + 1;
+    }
+    add_piece(log, stream, p, len);
+}
+
+void json_log_end(struct json_log *log)
+{
+    for (int i = 0; i < JSON_LOG_STREAMS; i++) {
+        if (log->line[i].len)
+            add_entry(log, (enum json_log_stream)i, log->line[i].p, log->line[i].len, false);
+        str_done(&log->line[i]);
+    }
+}
+
+/* Returns 0, or the errno; then the file is as long as before. */
+static int write_all(struct json_log *log, const char *p, size_t len)
+{
+    size_t done = 0;
+
+    while (done < len) {
+        ssize_t n = write(log->fd, p + done, len - done);
+        int os = n == 0 ? ENOSPC : errno;
+
+        if (n < 0 && os == EINTR)
+            continue;
+        if (n <= 0) {
+            (void)ftruncate(log->fd, log->size); /* an entry that is cut off is no JSON */
+            return os;
+        }
+        done += (size_t)n;
+    }
+    log->size += (off_t)len;
+    return 0;
+}
+
+static bool write_marker(struct json_log *log)
+{
+    char when[TIME_RFC3339_LEN], text[256];
+    int n;
+
+    time_rfc3339(time_real_ns(), when);
+    n = snprintf(text, sizeof(text),
+                 "{\"log\":\"[a3s-box: %llu log entries were lost here: %s]\\n\","
+                 "\"stream\":\"stderr\",\"time\":\"%s\"}\n",
+                 (unsigned long long)log->lost, strerror(log->lost_os), when);
+    return n > 0 && (size_t)n < sizeof(text) && write_all(log, text, (size_t)n) == 0;
+}
+
+static void write_batch(struct json_log *log)
+{
+    int os = 0;
+
+    if (log->lost && write_marker(log))
+        log->lost = 0;
+    if (log->lost)
+        os = log->lost_os;
+    else
+        os = write_all(log, log->out.p, log->out.len);
+    if (os) {
+        log->lost += log->out_n;
+        log->lost_os = os;
+    }
+    log->out_n = 0;
+    if (log->out.cap > KEEP_CAP)
+        str_done(&log->out);
+    else
+        str_clear(&log->out);
+}
+
+int json_log_flush(struct json_log *log, struct err *e)
+{
+    /* Without a new entry the marker for lost ones can wait. */
+    if (log->fd >= 0 && log->out.len)
+        write_batch(log);
+    if (!log->lost) {
+        log->lost_told = false;
+        return 0;
+    }
+    if (log->lost_told)
+        return 0;
+    log->lost_told = true;
+    return err_os_at(e, log->lost_os, "workload's log: entries are being lost");
+}

@@ -1,0 +1,311 @@
+#include "shim/shim.h"
+#include "util/fd.h"
+#include "util/log.h"
+#include "util/parse.h"
+#include "util/spawn.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#define SHIM_LOG_MAX (1 << 20) /* started afresh above it */
+
+/* From the start of the VMM to the workload's; a cold boot takes a tenth of it. */
+#define BOOT_WAIT_KVM (30 * NS_PER_S)
+#define BOOT_WAIT_TCG (120 * NS_PER_S)
+
+/* ---- the box ----------------------------------------------------------- */
+
+static int make_dir(int dirfd, const char *name, struct err *e)
+{
+    if (mkdirat(dirfd, name, 0700) < 0 && errno != EEXIST)
+        return err_os(e, "mkdir %s", name);
+    return 0;
+}
+
+static int open_log(struct shim *sh, struct err *e)
+{
+    autofd int fd = -1;
+    struct stat st;
+
+    fd = openat(sh->dir_fd, BOX_SHIM_LOG, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_os(e, "open %s", BOX_SHIM_LOG);
+    if (fstat(fd, &st) == 0 && st.st_size > SHIM_LOG_MAX && ftruncate(fd, 0) < 0)
+        return err_os(e, "truncate %s", BOX_SHIM_LOG);
+    if (dup2(fd, STDERR_FILENO) < 0)
+        return err_os(e, "dup2");
+    return 0;
+}
+
+/* Our own directory and its lock: from here on nobody else is this box's shim. */
+static int open_box(struct shim *sh, const char *box_id, struct err *e)
+{
+    autoptr(db) db = NULL;
+    int r;
+
+    r = db_open(sh->home, &db, e);
+    if (r == 0)
+        r = box_find(db, sh->home, box_id, &sh->box, e);
+    if (r < 0)
+        return r;
+    log_set_box(sh->box->name);
+    sh->dir_fd = box_open_dir(sh->home, sh->box, e);
+    if (sh->dir_fd < 0)
+        return sh->dir_fd;
+    if (flock(sh->dir_fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno == EWOULDBLOCK)
+            return err_set(e, ERR_STATE, "Box %s is already running", sh->box->name);
+        return err_os(e, "lock the box's directory");
+    }
+    r = make_dir(sh->dir_fd, "sockets", e);
+    if (r == 0)
+        r = make_dir(sh->dir_fd, "logs", e);
+    return r == 0 ? open_log(sh, e) : r;
+}
+
+/* From here on the record names us. */
+static int claim(struct shim *sh, struct err *e)
+{
+    struct box_change change = {
+        .to = BOX_STARTING,
+        .set_shim = true,
+        .shim_pid = getpid(),
+        .stopped_by_user = -1,
+    };
+    int r;
+
+    r = proc_start_time(getpid(), &change.shim_start, e);
+    return r < 0 ? r : shim_record(sh, &change, e);
+}
+
+static int listen_all(struct shim *sh, struct err *e)
+{
+    static const char *const names[RELAY_KINDS] = { BOX_EXEC_SOCK, BOX_PTY_SOCK, BOX_VSOCK_SOCK };
+    int fd;
+
+    for (int i = 0; i < RELAY_KINDS; i++) {
+        fd = fd_unix_listen(sh->dir_fd, names[i], e);
+        if (fd < 0)
+            return fd;
+        relays_listen(&sh->relays, (enum relay_kind)i, fd);
+    }
+    fd = fd_unix_listen(sh->dir_fd, BOX_CTL_SOCK, e);
+    return fd < 0 ? fd : clients_listen(sh, fd, e);
+}
+
+static int open_logs(struct shim *sh, struct err *e)
+{
+    const char *driver = sh->box->spec.log_driver;
+
+    sh->console_fd = openat(sh->dir_fd, BOX_CONSOLE_LOG,
+                            O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+    if (sh->console_fd < 0)
+        return err_os(e, "open %s", BOX_CONSOLE_LOG);
+    if (driver && strcmp(driver, "none") == 0)
+        return 0;
+    return json_log_open(&sh->main.log, sh->dir_fd, BOX_JSON_LOG, e);
+}
+
+/* ---- the machine ------------------------------------------------------- */
+
+struct guest_files {
+    char *kernel, *initramfs;
+};
+
+static void guest_files_done(struct guest_files *g)
+{
+    free(g->kernel);
+    free(g->initramfs);
+}
+
+/* Beside our own program, in guest/; the environment overrides (README). */
+static int find_guest(struct guest_files *ret, struct err *e)
+{
+    const char *kernel = getenv("A3S_BOX_KERNEL"), *dir = getenv("A3S_BOX_GUEST_DIR");
+    autofree char *beside = NULL;
+    char self[4096];
+    ssize_t n;
+
+    if (!dir || !*dir) {
+        n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+        if (n < 0)
+            return err_os(e, "readlink /proc/self/exe");
+        self[n] = '\0';
+        *strrchr(self, '/') = '\0';
+        beside = str_format("%s/guest", self);
+        dir = beside;
+    }
+    ret->kernel = dir ? str_format("%s/vmlinux", dir) : NULL;
+    ret->initramfs = dir ? str_format("%s/initramfs", dir) : NULL;
+    if (kernel && *kernel && ret->kernel) {
+        free(ret->kernel);
+        ret->kernel = strdup(kernel);
+    }
+    return ret->kernel && ret->initramfs ? 0 : err_os_at(e, ENOMEM, "guest files");
+}
+
+static int start_vm(struct shim *sh, const struct guest_files *guest, int vm_fd, struct err *e)
+{
+    const struct box_spec *spec = &sh->box->spec;
+    autofree char *lower = str_format("%s/%s", sh->home, spec->rootfs);
+    autofree char *upper = str_format("%s/boxes/%s/%s", sh->home, sh->box->id, BOX_DISK);
+    autofree char *cache = str_format("%s/cache", sh->home);
+    struct vm_disk disks[] = {
+        { .id = "rootfs", .path = lower, .lun = 0, .read_only = true },
+        { .id = "layer", .path = upper, .lun = 1 },
+    };
+    struct vm_config c = {
+        .name = sh->box->name,
+        .accel_cache_dir = cache,
+        .memory_bytes = spec->memory_bytes,
+        .vcpus = spec->cpus <= VM_VCPUS_MAX ? (unsigned)spec->cpus : VM_VCPUS_MAX + 1,
+        .kernel = guest->kernel,
+        .initramfs = guest->initramfs,
+        .channel_fd = vm_fd,
+        .console_fd = sh->console_fd,
+        .disks = disks,
+        .disks_n = ARRAY_LEN(disks),
+        .debug = log_wants(LOG_LEVEL_DEBUG),
+    };
+    int r;
+
+    if (!lower || !upper || !cache)
+        return err_os_at(e, ENOMEM, "machine");
+    r = vm_accel_parse(spec->accel ? spec->accel : "auto", &c.accel, e);
+    if (r == 0)
+        r = sh->engine->start(&c, sh->loop, &sh->listener, &sh->vm, e);
+    return r < 0 ? err_ctx(e, "VM boot failed") : 0;
+}
+
+/* ---- the channel ------------------------------------------------------- */
+
+static void on_hello(struct channel *ch, const struct channel_hello *peer)
+{
+    struct shim *sh = channel_user(ch);
+    const struct channel_hello hello = { .version = CHANNEL_VERSION };
+    struct err e;
+
+    if (sh->control.stream || sh->phase != PHASE_BOOT)
+        return;
+    log_info("guest is up after %llu ms of its own",
+             (unsigned long long)(peer->uptime_ns / NS_PER_MS));
+    if (channel_send_hello(ch, &hello, &e) < 0) {
+        shim_start_failed(sh, 125, &e);
+        return;
+    }
+    /* All at once, without waiting for answers: the guest takes them in this order. */
+    control_open(sh);
+    if (sh->phase == PHASE_BOOT)
+        workload_open(sh);
+    if (sh->phase == PHASE_BOOT && relays_start(&sh->relays, ch, &e) < 0)
+        shim_start_failed(sh, 125, &e);
+}
+
+/* Streams that the guest opens: nothing of ours listens yet. */
+static int on_open(struct channel *ch UNUSED, struct stream *s UNUSED, uint32_t port UNUSED)
+{
+    return RESET_REFUSED;
+}
+
+static int boot_wait(const struct shim *sh, uint64_t *ret_ns, struct err *e)
+{
+    const char *text = getenv("A3S_BOX_BOOT_TIMEOUT");
+
+    if (text && *text)
+        return parse_duration(text, ret_ns, e) < 0 ? err_ctx(e, "A3S_BOX_BOOT_TIMEOUT") : 0;
+    *ret_ns = sh->engine->accel(sh->vm) == VM_ACCEL_KVM ? BOOT_WAIT_KVM : BOOT_WAIT_TCG;
+    return 0;
+}
+
+static int start_machine(struct shim *sh, struct err *e)
+{
+    static const struct channel_ops ops = {
+        .hello = on_hello,
+        .open = on_open,
+        .failed = shim_channel_failed,
+    };
+    struct guest_files guest = { 0 };
+    autofd int vm_fd = -1;
+    uint64_t wait_ns = 0;
+    int pair[2], r;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return err_os(e, "socketpair");
+    sh->channel_fd = pair[0];
+    vm_fd = pair[1];
+    r = find_guest(&guest, e);
+    if (r == 0)
+        r = start_vm(sh, &guest, vm_fd, e);
+    guest_files_done(&guest);
+    if (r == 0)
+        r = boot_wait(sh, &wait_ns, e);
+    if (r < 0)
+        return r;
+    loop_timer(sh->loop, &sh->boot_timer, wait_ns);
+    return channel_new(sh->loop, sh->channel_fd, CHANNEL_HOST, &ops, sh, &sh->ch, e);
+}
+
+/* What the guest will be told as soon as it says HELLO; made while it boots. */
+static int prepare_messages(struct shim *sh, struct err *e)
+{
+    int r;
+
+    r = config_put_container(sh->box, &sh->control.out, e);
+    return r < 0 ? r : config_put_main(sh->box, &sh->main.out, e);
+}
+
+static void shim_init(struct shim *sh, const struct shim_args *args)
+{
+    sh->home = args->home;
+    sh->dir_fd = sh->console_fd = sh->channel_fd = -1;
+    sh->report_fd = args->report_fd;
+    sh->stdin_once = args->attach_stdin;
+    sh->phase = PHASE_BOOT;
+    sh->listener.exited = shim_vm_exited;
+    shim_timers_init(sh);
+    stop_init(sh);
+    workload_init(sh);
+    clients_init(sh);
+    relays_init(&sh->relays, sh->loop);
+}
+
+int shim_launch(struct shim *sh, const struct shim_args *args, struct err *e)
+{
+    autofd int attach_fd = args->attach_fd;
+    int r;
+
+    shim_init(sh, args);
+    r = open_box(sh, args->box_id, e);
+    if (r == 0)
+        r = claim(sh, e);
+    if (r == 0)
+        r = open_logs(sh, e);
+    if (r == 0)
+        r = listen_all(sh, e);
+    if (r == 0)
+        r = start_machine(sh, e);
+    if (r == 0)
+        r = prepare_messages(sh, e);
+    if (r == 0 && attach_fd >= 0)
+        r = clients_attach(sh, take_fd(&attach_fd),
+                           args->attach_stdin && sh->box->spec.open_stdin, e);
+    return r;
+}
+
+void shim_done(struct shim *sh)
+{
+    vm_free(take_ptr(sh->vm));
+    relays_done(&sh->relays);
+    clients_done(sh);
+    channel_free(take_ptr(sh->ch));
+    control_done(sh);
+    workload_done(sh);
+    close_fd(&sh->channel_fd);
+    close_fd(&sh->console_fd);
+    close_fd(&sh->dir_fd);
+    close_fd(&sh->report_fd);
+    box_free(take_ptr(sh->box));
+}

@@ -1,0 +1,202 @@
+/*
+ * The shim: one process per running box, from the start of its machine to the
+ * moment when the record says how it ended.
+ *
+ *   BOOT     the machine starts, the workload has not been started
+ *   RUN      the workload runs (or is paused, or is being stopped)
+ *   ENDING   its end is known; the machine goes down
+ *   DONE     the record is final, sockets are gone; clients get what they have not read yet
+ *
+ * One thread. Modules call each other through this header; each owns its part
+ * of struct shim:
+ *
+ *   launch.c    opens the box, starts the machine        control.c   PORT_CONTROL
+ *   config.c    spec -> what the guest is told           workload.c  main's streams and log
+ *   end.c       outcomes, the way down                   client.c    ctl.sock, attached clients
+ *   stop.c      stop, kill, pause, resume                relay.c     exec, pty, vsock sockets
+ */
+#pragma once
+
+#include "box/box.h"
+#include "box/ctl.h"
+#include "proto/channel.h"
+#include "proto/msg.h"
+#include "shim/json_log.h"
+#include "shim/relay.h"
+#include "util/time.h"
+#include "vmm/engine.h"
+
+enum phase { PHASE_BOOT, PHASE_RUN, PHASE_ENDING, PHASE_DONE };
+
+/* What the record and whoever waits will be told. The first one counts. */
+struct outcome {
+    bool known;
+    bool start_failed;
+    bool oom_killed;
+    int status;
+    int64_t finished_ns;
+    struct err err; /* .kind NONE: the workload ended by itself */
+};
+
+struct control {
+    struct stream *stream; /* NULL before HELLO and after the channel */
+    struct str out;        /* waits for credit, or for HELLO */
+    size_t sent;
+    struct msg_reader in;
+    struct timer procs_timer; /* a guest that does not answer */
+    unsigned log_lines;       /* of the guest, in shim.log */
+};
+
+struct workload {
+    struct stream *stream;
+    struct str out;
+    size_t sent;
+    struct msg_reader in;
+    struct json_log log;
+    size_t owed;     /* bytes that came and are not yet given back as credit */
+    bool stdin_full; /* clients that feed stdin are not read */
+    bool ended;      /* MSG_EXIT or MSG_ERROR came */
+};
+
+struct client;
+
+struct clients {
+    struct watch door; /* ctl.sock; .fd is owned */
+    struct client *list;
+    unsigned n;
+    bool sweep;
+};
+
+struct stopping {
+    struct timer timer; /* then KILL */
+    struct timer force; /* then the machine is killed */
+    bool resume;        /* the machine is paused (or about to be): resume it first */
+};
+
+struct pausing {
+    struct vm_reply reply;
+    bool busy;   /* a pause or resume is on its way */
+    bool to;     /* ... and this is where it goes */
+    bool paused; /* the vCPUs stand still */
+};
+
+struct shim {
+    struct loop *loop; /* borrowed */
+    const struct vm_engine *engine;
+    const char *home;
+    struct box *box;
+    int dir_fd; /* the box's directory; its flock says that we are the box's shim */
+    int report_fd, console_fd;
+    bool stdin_once; /* MSG_STDIN_EOF closes the workload's stdin */
+
+    enum phase phase;
+    struct outcome outcome;
+    bool quit;                /* nothing is left to do */
+    bool timed_out;           /* --timeout has ended it */
+    uint64_t pending_signals; /* bit N-1: signal N came before the workload had started */
+
+    struct vm *vm; /* NULL when it has ended */
+    struct vm_listener listener;
+    struct vm_exit vm_exit;
+    int channel_fd;
+    struct channel *ch; /* NULL when it has ended */
+    bool ch_failed;     /* to be freed at the end of this turn */
+
+    struct timer boot_timer, down_timer, run_timer;
+    struct control control;
+    struct workload main;
+    struct clients clients;
+    struct stopping stopping;
+    struct pausing pausing;
+    struct relays relays;
+};
+
+/* ---- launch.c ---- */
+
+struct shim_args {
+    const char *home, *box_id;
+    int report_fd, attach_fd; /* taken over; -1: none */
+    bool attach_stdin;
+};
+
+/* Everything up to a machine that boots. On failure the record says why, where there is one; the
+ * caller reports. */
+int shim_launch(struct shim *sh, const struct shim_args *args, struct err *e) MUST_CHECK;
+void shim_done(struct shim *sh);
+
+/* ---- config.c: what the guest is told, appended as messages ---- */
+
+int config_put_vm(struct str *out, struct err *e) MUST_CHECK;
+int config_put_container(const struct box *box, struct str *out, struct err *e) MUST_CHECK;
+int config_put_main(const struct box *box, struct str *out, struct err *e) MUST_CHECK;
+
+/* ---- control.c ---- */
+
+void control_open(struct shim *sh);
+void control_put(struct shim *sh, enum msg_type type, const void *payload, size_t len);
+void control_signal(struct shim *sh, int signal, bool all);
+void control_clock(struct shim *sh);
+void control_procs(struct shim *sh);
+void control_done(struct shim *sh);
+
+/* ---- workload.c ---- */
+
+void workload_init(struct shim *sh);
+void workload_open(struct shim *sh);
+void workload_put(struct shim *sh, enum msg_type type, const void *payload, size_t len);
+/* Once per turn: write the log, send to clients, give credit. */
+void workload_turn(struct shim *sh);
+void workload_done(struct shim *sh);
+
+/* ---- end.c ---- */
+
+/* Our state in the record; opens state.db for it. */
+int shim_record(struct shim *sh, const struct box_change *change, struct err *e) MUST_CHECK;
+/* The workload runs. */
+void shim_started(struct shim *sh);
+/* Its end: by itself, or with an error that the record keeps. The machine goes down. */
+void shim_ended(struct shim *sh, int status, bool oom_killed, const struct err *err);
+/* It could not be started. */
+void shim_start_failed(struct shim *sh, int status, const struct err *err);
+/* The guest has nothing on its disks that is not written: kill it now. */
+void shim_disks_clean(struct shim *sh);
+/* Callbacks of the machine and the channel. */
+void shim_vm_exited(struct vm_listener *l, const struct vm_exit *exit);
+void shim_channel_failed(struct channel *ch, const struct err *why);
+void shim_timers_init(struct shim *sh);
+/* Once per turn of the loop. */
+void shim_turn(struct shim *sh);
+/* Tell whoever started us, once. */
+void shim_report(struct shim *sh, int status, const struct err *err);
+
+/* ---- stop.c ---- */
+
+void stop_init(struct shim *sh);
+void stop_cancel(struct shim *sh);
+/* `signal` 0 and `timeout_ns` UINT64_MAX: the box's own. */
+void shim_stop(struct shim *sh, int signal, uint64_t timeout_ns);
+void shim_signal(struct shim *sh, int signal);
+/* Refused with *e, or begun: clients are told when it is done. */
+int shim_pause(struct shim *sh, bool pause, struct err *e) MUST_CHECK;
+
+/* ---- client.c ---- */
+
+void clients_init(struct shim *sh);
+int clients_listen(struct shim *sh, int own_fd, struct err *e) MUST_CHECK;
+/* Takes over a connected socket that is attached from the start. */
+int clients_attach(struct shim *sh, int own_fd, bool feeds_stdin, struct err *e) MUST_CHECK;
+/* A message of the workload for those attached; sent by clients_turn(). */
+void clients_output(struct shim *sh, enum msg_type type, const void *data, size_t len);
+/* Do all take what they are sent? */
+bool clients_keep_up(const struct shim *sh);
+/* Read, or do not read, from those that feed stdin. */
+void clients_read_stdin(struct shim *sh, bool on);
+/* Answer all that wait for `op`; failure NULL: it worked. */
+void clients_answer(struct shim *sh, enum ctl_op op, const struct ctl_reply *reply,
+                    const struct err *failure);
+bool clients_wait_for(const struct shim *sh, enum ctl_op op);
+/* The record is final: answer the rest, MSG_EXIT to those attached, close when it is sent. */
+void clients_end(struct shim *sh);
+void clients_turn(struct shim *sh);
+bool clients_idle(const struct shim *sh);
+void clients_done(struct shim *sh);
