@@ -1,0 +1,9 @@
+/* The processes of a box as `ps` would list them. */
+#pragma once
+
+#include "proto/config.h"
+
+/* `args` are those of ps(1) that people give to `docker top`: none or -ef, aux, -o LIST, -eo
+ * LIST. UNSUPPORTED names what is not known. Appends a table with tabs (show_align()). */
+int proc_table(const struct proc_list *procs, char *const *args, struct str *out,
+               struct err *e) MUST_CHECK;
