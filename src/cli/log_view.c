@@ -12,9 +12,10 @@
 #include <sys/inotify.h>
 #include <time.h>
 
-#define CHUNK     ((size_t)64 << 10)
-#define ENTRY_MAX ((size_t)1 << 20) /* the shim cuts lines at 16 KiB; 6 bytes per byte in JSON   \
-                                     */
+#define CHUNK ((size_t)64 << 10)
+#define ENTRY_MAX                                                                                \
+    ((size_t)1 << 20) /* the shim cuts lines at 16 KiB; 6 bytes per byte in JSON                 \
+                       */
 
 struct view {
     struct cli *cli;
