@@ -59,7 +59,7 @@ static int index_map(const struct value *map, const struct value *key, struct va
 static int index_one(const struct value *item, const struct value *key, struct value *ret,
                      struct err *e)
 {
-    size_t i, len = value_len(item);
+    size_t i = 0, len = value_len(item);
     int r;
 
     if (item->kind == V_NIL || item->kind == V_NONE)
