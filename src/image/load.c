@@ -109,3 +109,51 @@ int verb_load(int argc, char **argv, struct err *e)
         r = load_archive(db, fd, &options, print_loaded, stdout, e);
     return r < 0 ? r : finish_output(e);
 }
+
+static int import_option(struct import_options *o, const char *name, const char *value,
+                         size_t *changes_n, struct err *e)
+{
+    if (strcmp(name, "reference") == 0)
+        o->reference = value;
+    else if (strcmp(name, "message") == 0)
+        o->message = value;
+    else if (strcmp(name, "platform") == 0)
+        return platform_parse(value, &o->platform, e);
+    else if (strcmp(name, "change") == 0)
+        o->changes[(*changes_n)++] = value;
+    else
+        return err_set(e, ERR_USAGE, "unknown option --%s", name);
+    return 0;
+}
+
+int verb_import(int argc, char **argv, struct err *e)
+{
+    struct import_options options = { .platform = platform_host() };
+    autofree const char **changes = calloc((size_t)argc + 1, sizeof(char *));
+    const char *name = "", *value = "", *input = "-";
+    autoptr(db) db = NULL;
+    size_t changes_n = 0;
+    autofd int fd = -1;
+    int at = 0, r;
+
+    if (!changes)
+        return err_os(e, "import");
+    options.changes = changes;
+    while ((r = next_option(argv, argc, &at, &name, &value, e)) > 0) {
+        if (strcmp(name, "input") == 0)
+            input = value;
+        else
+            r = import_option(&options, name, value, &changes_n, e);
+        if (r < 0)
+            return r;
+    }
+    if (r == 0)
+        r = read_limits(&options.limits, e);
+    if (r == 0)
+        r = open_input(input, &fd, e);
+    if (r == 0)
+        r = image_open_home(&options.home, &db, e);
+    if (r == 0)
+        r = import_archive(db, fd, &options, print_loaded, stdout, e);
+    return r < 0 ? r : finish_output(e);
+}

@@ -11,6 +11,8 @@ static const struct verb {
     int (*run)(int argc, char **argv, struct err *e);
 } verbs[] = {
     { "flatten", "OUT.ext4 LAYER...", verb_flatten },
+    { "import", "[--input FILE] [--reference REF] [--message TEXT] [--change INSTRUCTION]...",
+      verb_import },
     { "load", "[--input FILE] [--tag REFERENCE] [--platform OS/ARCH]", verb_load },
 };
 

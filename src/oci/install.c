@@ -117,7 +117,10 @@ static int build(struct incoming *in, const struct store_limits *limits, struct 
     uuid_of(in->chain, uuid);
     in->size = rootfs_data_bytes(fs);
     r = rootfs_finish(fs, uuid, ROOTFS_TIME_S, e);
-    return r < 0 ? err_ctx(e, "root file system") : 0;
+    if (r < 0)
+        return err_ctx(e, "root file system");
+    in->built = true;
+    return 0;
 }
 
 /* 1 and in->size when the store has this chain's file system, recorded. */
@@ -145,6 +148,8 @@ int incoming_flatten(struct incoming *in, struct db *db, const char *home,
 {
     int r = 0;
 
+    if (in->built)
+        return 0;
     /* Known diff ids may name a file system we have; then its layers are only checked. */
     for (size_t i = 0; i < in->layers_n; i++)
         if (!in->diff_ids[i].text[0])
@@ -241,18 +246,16 @@ static int publish_text(const char *home, const char *digest, const struct str *
 static int publish_rootfs(struct incoming *in, struct db *db, const char *home, struct err *e)
 {
     autofree char *from = built_path(in), *to = image_rootfs_path(home, in->chain);
-    bool built;
     int r;
 
     if (!from || !to)
         return err_os(e, "image");
-    built = access(from, F_OK) == 0;
     r = have_chain(in, db, home, e);
     if (r < 0)
         return r;
     if (r > 0)
         return 0;
-    if (!built)
+    if (!in->built)
         return 1;
     r = sync_file(from, e);
     if (r < 0)

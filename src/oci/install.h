@@ -25,6 +25,7 @@ struct incoming {
     struct digest *diff_ids; /* owned; layers_n of them: what they must have, or "" */
     char **references;       /* full; owned */
     int64_t created_ns;
+    bool built;                        /* its file system is in the staging directory */
     unsigned number;                   /* tells the images of one archive apart */
     char chain[65];                    /* set by incoming_flatten() */
     uint64_t size;                     /* set by incoming_flatten() */

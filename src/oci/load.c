@@ -1,14 +1,8 @@
 #include "oci/load_internal.h"
 
-#include "db/db.h"
-#include "oci/store.h"
-#include "util/fs.h"
 #include "util/log.h"
 
-#include <fcntl.h>
 #include <string.h>
-
-#define COMMIT_TRIES 5 /* only when images are removed while they are loaded again */
 
 int load_add(struct load *l, struct incoming **ret, struct err *e)
 {
@@ -161,22 +155,6 @@ static int apply_tag(struct load *l, struct err *e)
     return load_add_reference(&l->v[0], l->options->tag, e);
 }
 
-static int install(struct incoming *v, size_t n, struct db *db, const char *home,
-                   const struct store_limits *limits, struct err *e)
-{
-    for (int i = 0; i < COMMIT_TRIES; i++) {
-        int r = 0;
-
-        for (size_t k = 0; r == 0 && k < n; k++)
-            r = incoming_flatten(&v[k], db, home, limits, e);
-        if (r == 0)
-            r = incoming_commit(v, n, db, home, e);
-        if (r <= 0)
-            return r;
-    }
-    return err_set(e, ERR_STATE, "somebody keeps removing the image");
-}
-
 static int load_all(struct load *l, struct db *db, struct err *e)
 {
     int r;
@@ -186,38 +164,7 @@ static int load_all(struct load *l, struct db *db, struct err *e)
         r = err_set(e, ERR_NOT_FOUND, "the archive has no image for this platform");
     if (r == 0)
         r = apply_tag(l, e);
-    return r < 0 ? r : install(l->v, l->n, db, l->options->home, &l->options->limits, e);
-}
-
-/* A staging directory and the source `fd` in it; both read whole. */
-struct staging {
-    char *path;
-    int fd;
-    struct source_fd in;
-};
-
-static int staging_open(struct staging *s, const char *home, int fd, struct err *e)
-{
-    int r;
-
-    *s = (struct staging){ .fd = -1 };
-    r = store_sweep(home, e);
-    if (r == 0)
-        r = store_stage(home, &s->path, &s->fd, e);
-    if (r == 0)
-        r = source_fd_init(&s->in, fd, UINT64_MAX, e);
-    return r;
-}
-
-static void staging_done(struct staging *s)
-{
-    struct err ignored = { 0 };
-
-    source_fd_done(&s->in);
-    if (s->path && fs_remove_tree(AT_FDCWD, s->path, &ignored) < 0)
-        log_debug("%s: %s", s->path, ignored.text); /* swept by the next load */
-    free(s->path);
-    close_fd(&s->fd);
+    return r < 0 ? r : load_install(l->v, l->n, db, l->options->home, &l->options->limits, e);
 }
 
 int load_archive(struct db *db, int fd, const struct load_options *options, loaded_fn *loaded,

@@ -26,7 +26,7 @@ struct import_options {
     const char *home;
     const char *reference; /* or NULL */
     const char *message;   /* history's comment, or NULL */
-    char **changes;        /* Dockerfile instructions, NULL-terminated */
+    const char **changes;  /* Dockerfile instructions, NULL-terminated, or NULL */
     struct platform platform;
     struct store_limits limits;
 };

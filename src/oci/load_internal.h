@@ -28,3 +28,18 @@ int load_docker_names(struct load *l, const struct member *manifest, struct err 
 
 /* A manifest for layers that came without one. Media types come from the layers' first bytes. */
 int load_make_manifest(struct incoming *in, struct err *e) MUST_CHECK;
+
+/* A staging directory, and the archive that is to be read into it. */
+struct staging {
+    char *path;
+    int fd;
+    struct source_fd in;
+};
+
+/* Also sweeps what crashes left. staging_done() is needed after a failure, too. */
+int staging_open(struct staging *s, const char *home, int fd, struct err *e) MUST_CHECK;
+void staging_done(struct staging *s);
+
+/* Flatten and commit. */
+int load_install(struct incoming *v, size_t n, struct db *db, const char *home,
+                 const struct store_limits *limits, struct err *e) MUST_CHECK;
