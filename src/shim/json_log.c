@@ -1,5 +1,7 @@
 #include "shim/json_log.h"
 
+#include "util/log.h"
+
 #include "util/time.h"
 
 #include <fcntl.h>
@@ -216,7 +218,8 @@ static int write_all(struct json_log *log, const char *p, size_t len)
         if (n < 0 && os == EINTR)
             continue;
         if (n <= 0) {
-            (void)ftruncate(log->fd, log->size); /* an entry that is cut off is no JSON */
+            if (ftruncate(log->fd, log->size) < 0) /* an entry that is cut off is no JSON */
+                log_warn("log: an entry stays cut off: %s", strerror(errno));
             return os;
         }
         done += (size_t)n;
