@@ -1,0 +1,178 @@
+#include "guest/boot.h"
+
+#include "guest/mnt.h"
+#include "guest/sys.h"
+#include "util/fs.h"
+#include "util/log.h"
+#include "util/own.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#define LIST_MAX   ((size_t)64 << 10)
+#define MODULE_DIR "/modules"
+
+/* The kernel's first root cannot be pivoted away from, a mount on top of it can. */
+static int boot_new_root(struct err *e)
+{
+    if (mount("/", "/mnt/root", NULL, MS_BIND, NULL) < 0 || chdir("/mnt/root") < 0 ||
+        mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
+        return err_os(e, "root mount");
+    return 0;
+}
+
+int boot_mounts(struct err *e)
+{
+    static const struct {
+        const char *type, *path, *options;
+        uint64_t attrs;
+    } mounts[] = {
+        { "devtmpfs", "/dev", "mode=755", MNT_NOSUID },
+        { "proc", "/proc", NULL, MNT_NOSUID | MNT_NODEV | MNT_NOEXEC },
+        { "sysfs", "/sys", NULL, MNT_NOSUID | MNT_NODEV | MNT_NOEXEC },
+        { "tmpfs", "/run", "mode=700,size=16m", MNT_NOSUID | MNT_NODEV | MNT_NOEXEC },
+    };
+    int r = boot_new_root(e);
+
+    for (size_t i = 0; r >= 0 && i < ARRAY_LEN(mounts); i++)
+        r = mnt_place(mounts[i].type, mounts[i].options, mounts[i].attrs, AT_FDCWD,
+                      mounts[i].path, e);
+    return r;
+}
+
+int boot_cgroups(struct err *e)
+{
+    static const char *const wanted[] = { "+cpu", "+memory", "+pids", "+cpuset", "+io" };
+    int r = mnt_place("cgroup2", NULL, MNT_NOSUID | MNT_NODEV | MNT_NOEXEC, AT_FDCWD,
+                      "/sys/fs/cgroup", e);
+    struct err ignored;
+
+    for (size_t i = 0; r >= 0 && i < ARRAY_LEN(wanted); i++)
+        if (fs_write_kernel(AT_FDCWD, "/sys/fs/cgroup/cgroup.subtree_control", wanted[i],
+                            &ignored) < 0)
+            log_warn("cgroup controller %s: %s", wanted[i] + 1, ignored.text);
+    return r;
+}
+
+/* ---- modules --------------------------------------------------------- */
+
+static int module_read_list(struct boot_modules *m)
+{
+    autostr text = STR_INIT(LIST_MAX);
+    struct err ignored;
+
+    if (fs_read_file(AT_FDCWD, m->list, &text, &ignored) < 0)
+        return -1; /* nothing to load */
+    m->text = str_take(&text);
+    m->at = m->text;
+    return m->text ? 0 : -1;
+}
+
+static void module_load(const char *name)
+{
+    autofree char *path = str_format(MODULE_DIR "/%s", name);
+    autofd int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+
+    if (fd < 0 || (sys_finit_module(fd) < 0 && errno != EEXIST))
+        log_warn("module %s: %s", name, strerror(errno));
+    if (path)
+        (void)unlink(path); /* its memory is the guest's */
+}
+
+int boot_module_next(struct boot_modules *m)
+{
+    char *name;
+
+    if (!m->list)
+        return 0;
+    if (!m->text && module_read_list(m) < 0) {
+        m->list = NULL;
+        return 0;
+    }
+    do
+        name = strsep(&m->at, "\n");
+    while (name && !*name);
+    if (!name) {
+        boot_modules_done(m);
+        return 0;
+    }
+    if (!strchr(name, '/'))
+        module_load(name);
+    return 1;
+}
+
+void boot_modules_done(struct boot_modules *m)
+{
+    free(m->text);
+    *m = (struct boot_modules){ 0 };
+}
+
+/* ---- the port -------------------------------------------------------- */
+
+static bool port_has_name(int class_fd, const char *port)
+{
+    autofree char *path = str_format("%s/name", port);
+    autofd int fd = path ? openat(class_fd, path, O_RDONLY | O_CLOEXEC) : -1;
+    char name[64] = "";
+    ssize_t n;
+
+    if (fd < 0)
+        return false;
+    n = read(fd, name, sizeof(name) - 1);
+    if (n <= 0)
+        return false;
+    name[strcspn(name, "\n")] = '\0';
+    return strcmp(name, BOOT_PORT_NAME) == 0;
+}
+
+int boot_open_port(void)
+{
+    DIR *dir = opendir("/sys/class/virtio-ports");
+    struct dirent *entry;
+    int fd = -1;
+
+    if (!dir)
+        return -1;
+    while (fd < 0 && (entry = readdir(dir))) {
+        autofree char *path = str_format("/dev/%s", entry->d_name);
+
+        if (path && entry->d_name[0] != '.' && port_has_name(dirfd(dir), entry->d_name))
+            fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    }
+    (void)closedir(dir);
+    return fd;
+}
+
+void boot_sysctl(const char *name, const char *value)
+{
+    autofree char *path = str_format("/proc/sys/%s", name);
+    struct err e;
+
+    if (path && fs_write_kernel(AT_FDCWD, path, value, &e) < 0)
+        log_warn("%s", e.text);
+}
+
+/* ---- network --------------------------------------------------------- */
+
+void boot_network(void)
+{
+    autofd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct ifreq ifr = { .ifr_name = "lo" };
+
+    if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &ifr) < 0) {
+        log_warn("lo: %s", strerror(errno));
+        return;
+    }
+    ifr.ifr_flags |= IFF_UP;
+    if (ioctl(fd, SIOCSIFFLAGS, &ifr) < 0)
+        log_warn("lo: %s", strerror(errno));
+    /* As docker: no capability is needed for ping and for low ports. */
+    boot_sysctl("net/ipv4/ping_group_range", "0 2147483647");
+    boot_sysctl("net/ipv4/ip_unprivileged_port_start", "0");
+}

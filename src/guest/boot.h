@@ -1,0 +1,32 @@
+/* What PID 1 does before it can talk: mounts, kernel modules, the port of the channel. */
+#pragma once
+
+#include "util/err.h"
+
+#include <stdint.h>
+
+#define BOOT_PORT_NAME "a3s.channel"
+
+/* Root, /dev, /proc, /sys, /run; "/" becomes something that containers can pivot away from. */
+int boot_mounts(struct err *e) MUST_CHECK;
+
+/* Load the modules that the file `list` names, in order, until `found` is true after one of them
+ * (NULL: all). Remembers in *at how far it came. A missing list is fine: the kernel has them
+ * built in. A module that does not load is skipped with a line on the console. */
+struct boot_modules {
+    const char *list; /* path of the list */
+    char *text;       /* what is left of it; owned */
+    char *at;
+};
+/* Load the next one. Returns 1, or 0 when there are no more. */
+int boot_module_next(struct boot_modules *m);
+void boot_modules_done(struct boot_modules *m);
+
+/* The channel's port, opened; -1 when it is not there yet. */
+int boot_open_port(void);
+
+/* cgroup v2 with its controllers, lo up, limits of the kernel that containers expect. */
+int boot_cgroups(struct err *e) MUST_CHECK;
+void boot_network(void);
+/* Set /proc/sys/<name>; a failure is a line on the console. */
+void boot_sysctl(const char *name, const char *value);
