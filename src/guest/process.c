@@ -259,14 +259,15 @@ static int place_fds(struct process *p, struct err *e)
     return sys_close_from(5) < 0 ? err_os(e, "close descriptors") : 0;
 }
 
-/* So that a user can open /dev/stdout again. */
+/* So that a user can open /dev/stdout again; without it only that does not work. */
 static void own_stdio(const struct process *p, const struct user *u)
 {
     struct stat st;
 
     for (int fd = 0; fd < 3; fd++)
-        if (fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || p->request->tty))
-            (void)fchown(fd, u->uid, (gid_t)-1);
+        if (fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || p->request->tty) &&
+            fchown(fd, u->uid, (gid_t)-1) < 0)
+            return;
 }
 
 static int set_session(const struct process *p, struct err *e)
