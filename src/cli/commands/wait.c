@@ -23,7 +23,7 @@ static int wait_run(struct cli *cli, const void *args UNUSED, int argc UNUSED, c
 const struct command cmd_wait = {
     .name = "wait",
     .synopsis = "BOX [BOX...]",
-    .summary = "Wait until one or more boxes have ended, and print their exit codes",
+    .summary = "Wait until boxes have ended, and print their exit codes",
     .group = GROUP_LIFECYCLE,
     .arg = ARG_BOX,
     .min_args = 1,
