@@ -1,0 +1,211 @@
+#include "cli/images.h"
+#include "cli/output.h"
+#include "show/human.h"
+#include "oci/ref.h"
+
+#include <fnmatch.h>
+#include <string.h>
+
+#define SHORT_ID 12
+#define NONE     "<none>"
+
+static const struct show_column columns[] = {
+    { "ID", "IMAGE ID" },
+    { "Repository", "REPOSITORY" },
+    { "Tag", "TAG" },
+    { "Digest", "DIGEST" },
+    { "CreatedSince", "CREATED" },
+    { "CreatedAt", "CREATED AT" },
+    { "Size", "SIZE" },
+    { "Containers", "CONTAINERS" },
+    { "VirtualSize", "SIZE" },
+    { "SharedSize", "SHARED SIZE" },
+    { "UniqueSize", "UNIQUE SIZE" },
+    { "Reference", "REFERENCE" },
+    { "Pulled", "PULLED" },
+    { NULL, NULL },
+};
+
+const struct show_table image_table = {
+    .fallback = "table {{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}",
+    .columns = columns,
+};
+
+static void set_since(json_t *row, const char *key, int64_t ns, const struct image_row_how *how)
+{
+    autostr text = STR_INIT(64);
+
+    if (ns) {
+        human_duration(how->now_ns - ns, &text);
+        str_adds(&text, " ago");
+    } else {
+        str_adds(&text, "N/A");
+    }
+    cli_set(row, key, json_string(str_c(&text)));
+}
+
+static void set_sizes(json_t *row, const struct image *img)
+{
+    autostr size = STR_INIT(64);
+
+    human_size(img->size, &size);
+    cli_set(row, "Size", json_string(str_c(&size)));
+    cli_set(row, "VirtualSize", json_string(str_c(&size)));
+    cli_set(row, "SharedSize", json_string("N/A"));
+    cli_set(row, "UniqueSize", json_string("N/A"));
+    cli_set(row, "Containers", json_string("N/A"));
+}
+
+static json_t *new_row(const struct image *img, const struct image_row_how *how)
+{
+    json_t *row = json_object();
+    autostr created = STR_INIT(64);
+    const char *hex = img->id + strlen("sha256:");
+
+    if (!row)
+        return NULL;
+    cli_set(row, "ID", how->no_trunc ? json_string(img->id) : json_stringn(hex, SHORT_ID));
+    cli_set(row, "Digest", json_string(img->references[0] ? img->manifest_digest : NONE));
+    if (img->created_ns)
+        human_time(img->created_ns, &created);
+    cli_set(row, "CreatedAt", json_string(img->created_ns ? str_c(&created) : "N/A"));
+    set_since(row, "CreatedSince", img->created_ns, how);
+    set_since(row, "Pulled", img->loaded_ns, how);
+    set_sizes(row, img);
+    return row;
+}
+
+/* "repo:tag" in full to the familiar repository and the tag. */
+static void set_name(json_t *row, const char *reference)
+{
+    const char *familiar = ref_familiar_name(reference);
+    const char *colon = strrchr(familiar, ':');
+    size_t len = colon ? (size_t)(colon - familiar) : strlen(familiar);
+
+    cli_set(row, "Repository", json_stringn(familiar, len));
+    cli_set(row, "Tag", json_string(colon ? colon + 1 : NONE));
+    cli_set(row, "Reference", json_string(familiar));
+}
+
+/* A repository, with or without a tag; wildcards as in docker. */
+static bool name_matches(const char *reference, const char *only)
+{
+    const char *familiar = ref_familiar_name(reference);
+    char repository[REF_TEXT_MAX];
+    char *colon;
+
+    (void)snprintf(repository, sizeof(repository), "%s", familiar);
+    colon = strrchr(repository, ':');
+    if (colon)
+        *colon = '\0';
+    return fnmatch(only, familiar, FNM_PATHNAME) == 0 ||
+           fnmatch(only, repository, FNM_PATHNAME) == 0 || strcmp(only, reference) == 0;
+}
+
+int image_rows(const struct image *img, const struct image_row_how *how, const char *only,
+               json_t *rows, struct err *e)
+{
+    bool dangling = !img->references[0];
+
+    for (size_t i = 0; dangling || img->references[i]; i++) {
+        json_t *row;
+
+        if (only && (dangling || !name_matches(img->references[i], only))) {
+            if (dangling)
+                return 0;
+            continue;
+        }
+        row = new_row(img, how);
+        if (row && !dangling)
+            set_name(row, img->references[i]);
+        if (row && dangling) {
+            cli_set(row, "Repository", json_string(NONE));
+            cli_set(row, "Tag", json_string(NONE));
+            cli_set(row, "Reference", json_string(NONE));
+        }
+        if (json_array_append_new(rows, row) < 0)
+            return err_set(e, ERR_LIMIT, "Out of memory");
+        if (dangling)
+            return 0;
+    }
+    return 0;
+}
+
+const char *const image_filter_keys[] = { "before", "dangling", "label", "reference", "since",
+                                          NULL };
+
+static bool match_dangling(const char *value, const void *arg)
+{
+    const struct image *img = arg;
+    bool want = strcmp(value, "true") == 0 || strcmp(value, "1") == 0;
+
+    return want == !img->references[0];
+}
+
+static bool match_label(const char *value, const void *arg)
+{
+    const struct image *img = arg;
+    size_t len = strcspn(value, "=");
+    autofree char *key = strndup(value, len);
+    const char *has = key ? json_string_value(json_object_get(img->labels, key)) : NULL;
+
+    return has && (!value[len] || strcmp(has, value + len + 1) == 0);
+}
+
+static bool match_reference(const char *value, const void *arg)
+{
+    const struct image *img = arg;
+
+    for (size_t i = 0; img->references[i]; i++)
+        if (name_matches(img->references[i], value))
+            return true;
+    return false;
+}
+
+static bool match_before(const char *value UNUSED, const void *arg)
+{
+    const int64_t *pair = arg;
+
+    return pair[0] < pair[1];
+}
+
+static int moment(const struct show_filters *filters, const char *key, struct db *db,
+                  const char *home, int64_t *ret, struct err *e)
+{
+    size_t len = strlen(key);
+
+    for (size_t i = 0; i < filters->n; i++) {
+        autoptr(image) img = NULL;
+        int r;
+
+        if (strncmp(filters->text[i], key, len) != 0 || filters->text[i][len] != '=')
+            continue;
+        r = image_lookup(db, home, filters->text[i] + len + 1, &img, e);
+        if (r < 0)
+            return r;
+        *ret = img->created_ns;
+    }
+    return 0;
+}
+
+int image_filter_init(struct image_filter *f, const struct show_filters *filters, struct db *db,
+                      const char *home, struct err *e)
+{
+    int r;
+
+    *f = (struct image_filter){ .filters = filters };
+    r = moment(filters, "before", db, home, &f->before_ns, e);
+    return r < 0 ? r : moment(filters, "since", db, home, &f->since_ns, e);
+}
+
+bool image_filter_match(const struct image_filter *f, const struct image *img)
+{
+    const int64_t before[2] = { img->created_ns, f->before_ns };
+    const int64_t since[2] = { f->since_ns, img->created_ns };
+
+    return show_filters_any(f->filters, "dangling", match_dangling, img) &&
+           show_filters_all(f->filters, "label", match_label, img) &&
+           show_filters_any(f->filters, "reference", match_reference, img) &&
+           show_filters_any(f->filters, "before", match_before, before) &&
+           show_filters_any(f->filters, "since", match_before, since);
+}

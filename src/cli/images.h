@@ -1,0 +1,39 @@
+/* What commands that bring in or list images share. */
+#pragma once
+
+#include "cli/command.h"
+#include "oci/image.h"
+#include "show/filter.h"
+#include "show/table.h"
+
+/* Run a3s-box-image with `args` (NULL-terminated, without the program). It gets `input_fd` as
+ * stdin. What it writes to stdout comes back as one JSON object per line; its messages go to our
+ * stderr, and then *e has no text. */
+int cli_image_worker(struct cli *cli, const char *const *args, int input_fd, json_t **ret_lines,
+                     struct err *e) MUST_CHECK;
+
+/* `path`, or stdin for NULL and "-". A terminal is refused. */
+int cli_open_input(const char *path, int *ret_fd, struct err *e) MUST_CHECK;
+
+extern const struct show_table image_table;
+extern const char *const image_filter_keys[];
+
+struct image_row_how {
+    int64_t now_ns;
+    bool no_trunc;
+};
+
+/* Append one row per reference; a single one of "<none>" for an image without. `only` is a
+ * repository or repository:tag, or NULL. */
+int image_rows(const struct image *img, const struct image_row_how *how, const char *only,
+               json_t *rows, struct err *e) MUST_CHECK;
+
+/* before= and since= name images of `list`: checked and looked up once. */
+struct image_filter {
+    const struct show_filters *filters;
+    int64_t before_ns, since_ns;
+};
+
+int image_filter_init(struct image_filter *f, const struct show_filters *filters, struct db *db,
+                      const char *home, struct err *e) MUST_CHECK;
+bool image_filter_match(const struct image_filter *f, const struct image *img);
