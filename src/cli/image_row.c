@@ -1,7 +1,7 @@
 #include "cli/images.h"
 #include "cli/output.h"
-#include "show/human.h"
 #include "oci/ref.h"
+#include "show/human.h"
 
 #include <fnmatch.h>
 #include <string.h>
@@ -25,6 +25,26 @@ static const struct show_column columns[] = {
     { "Pulled", "PULLED" },
     { NULL, NULL },
 };
+
+static const struct show_type slice = { .name = "[]string", .form = SHOW_SLICE };
+static const struct show_type map = { .name = "map[string]string", .form = SHOW_MAP };
+
+static const struct show_field config_fields[] = {
+    { "Cmd", &slice },  { "Entrypoint", &slice }, { "Env", &slice },   { "ExposedPorts", &map },
+    { "Labels", &map }, { "OnBuild", &slice },    { "Volumes", &map }, { NULL, NULL },
+};
+static const struct show_type config_type = { .name = "*container.Config",
+                                              .form = SHOW_PTR,
+                                              .fields = config_fields };
+static const struct show_field image_fields[] = {
+    { "Config", &config_type },
+    { "RepoDigests", &slice },
+    { "RepoTags", &slice },
+    { NULL, NULL },
+};
+const struct show_type image_inspect_type = { .name = "*types.ImageInspect",
+                                              .form = SHOW_PTR,
+                                              .fields = image_fields };
 
 const struct show_table image_table = {
     .fallback = "table {{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}",
@@ -65,7 +85,6 @@ static json_t *new_row(const struct image *img, const struct image_row_how *how)
     if (!row)
         return NULL;
     cli_set(row, "ID", how->no_trunc ? json_string(img->id) : json_stringn(hex, SHORT_ID));
-    cli_set(row, "Digest", json_string(img->references[0] ? img->manifest_digest : NONE));
     if (img->created_ns)
         human_time(img->created_ns, &created);
     cli_set(row, "CreatedAt", json_string(img->created_ns ? str_c(&created) : "N/A"));
@@ -85,6 +104,13 @@ static void set_name(json_t *row, const char *reference)
     cli_set(row, "Repository", json_stringn(familiar, len));
     cli_set(row, "Tag", json_string(colon ? colon + 1 : NONE));
     cli_set(row, "Reference", json_string(familiar));
+}
+
+static void set_digest(json_t *row, const char *repo_digest)
+{
+    const char *at = strchr(repo_digest, '@');
+
+    cli_set(row, "Digest", json_string(at ? at + 1 : NONE));
 }
 
 /* A repository, with or without a tag; wildcards as in docker. */
@@ -116,12 +142,15 @@ int image_rows(const struct image *img, const struct image_row_how *how, const c
             continue;
         }
         row = new_row(img, how);
-        if (row && !dangling)
+        if (row && !dangling) {
             set_name(row, img->references[i]);
+            set_digest(row, img->repo_digests[i]);
+        }
         if (row && dangling) {
             cli_set(row, "Repository", json_string(NONE));
             cli_set(row, "Tag", json_string(NONE));
             cli_set(row, "Reference", json_string(NONE));
+            cli_set(row, "Digest", json_string(NONE));
         }
         if (json_array_append_new(rows, row) < 0)
             return err_set(e, ERR_LIMIT, "Out of memory");
@@ -131,8 +160,8 @@ int image_rows(const struct image *img, const struct image_row_how *how, const c
     return 0;
 }
 
-const char *const image_filter_keys[] = { "before", "dangling", "label", "reference", "since",
-                                          NULL };
+const char *const image_filter_keys[] = { "before",    "dangling", "label",
+                                          "reference", "since",    NULL };
 
 static bool match_dangling(const char *value, const void *arg)
 {

@@ -15,6 +15,7 @@ int cli_image_worker(struct cli *cli, const char *const *args, int input_fd, jso
 /* `path`, or stdin for NULL and "-". A terminal is refused. */
 int cli_open_input(const char *path, int *ret_fd, struct err *e) MUST_CHECK;
 
+extern const struct show_type image_inspect_type;
 extern const struct show_table image_table;
 extern const char *const image_filter_keys[];
 

@@ -29,7 +29,7 @@ struct image {
     char *id;              /* "sha256:" and 64 hexadecimal digits */
     char *manifest_digest; /* the same form; of the platform's manifest */
     char **references;     /* full, with tag, sorted, NULL-terminated; empty when dangling */
-    char **repo_digests;   /* full "repo@sha256:...", sorted, NULL-terminated */
+    char **repo_digests;   /* full "repo@sha256:...", one for each reference */
     int64_t created_ns;    /* real time; 0 when the config does not say */
     int64_t loaded_ns;     /* real time it came into the store */
     uint64_t size;         /* bytes of content: the sum of its uncompressed layers */

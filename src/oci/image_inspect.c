@@ -28,11 +28,22 @@ static json_t *diff_ids(const struct image *img)
     return json_is_array(ids) ? json_incref(ids) : json_array();
 }
 
+/* All the keys scripts ask for, also when the image does not have them. */
 static json_t *config_of(const struct image *img)
 {
-    json_t *config = json_object_get(img->config, "config");
+    static const char *const lists[] = { "Cmd",    "Entrypoint", "Env",    "ExposedPorts",
+                                         "Labels", "OnBuild",    "Volumes" };
+    static const char *const texts[] = { "StopSignal", "User", "WorkingDir" };
+    json_t *has = json_object_get(img->config, "config");
+    json_t *config = json_is_object(has) ? json_copy(has) : json_object();
 
-    return json_is_object(config) ? json_incref(config) : json_object();
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+        if (!json_object_get(config, lists[i]))
+            (void)json_object_set_new(config, lists[i], json_null());
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        if (!json_object_get(config, texts[i]))
+            (void)json_object_set_new(config, texts[i], json_string(""));
+    return config;
 }
 
 static const char *comment(const struct image *img)

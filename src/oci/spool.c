@@ -225,6 +225,7 @@ static int read_members(struct spool *sp, struct source *tar, uint64_t member_ma
     int r;
 
     if (!a || archive_read_support_format_tar(a) != ARCHIVE_OK ||
+        archive_read_support_format_empty(a) != ARCHIVE_OK ||
         archive_read_open2(a, &feed, NULL, feed_read, NULL, NULL) != ARCHIVE_OK) {
         r = a ? archive_failed(a, &feed, e) : err_os(e, "archive");
         (void)archive_read_free(a); /* NULL is fine */

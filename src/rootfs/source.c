@@ -4,6 +4,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <stdbool.h>
 
 #define CHUNK          ((size_t)256 << 10)
 #define RATIO_FREE_LEN ((uint64_t)256 << 20) /* small streams of zeros are no bombs */
@@ -46,6 +47,7 @@ struct unpack {
     struct archive *archive;
     struct err inner_err; /* of `inner`: libarchive cannot carry it */
     uint64_t in, out;
+    bool empty; /* no bytes at all: libarchive has no entry to read from */
 };
 
 static la_ssize_t unpack_feed(struct archive *a UNUSED, void *ctx, const void **ret)
@@ -75,6 +77,8 @@ static ssize_t unpack_read(struct source *source, const void **ret, struct err *
     size_t len;
     int r;
 
+    if (u->empty)
+        return 0;
     r = archive_read_data_block(u->archive, ret, &len, &offset);
     if (r == ARCHIVE_EOF)
         return 0;
@@ -114,6 +118,7 @@ int unpack_open(struct source *inner, const struct unpack_limits *limits, struct
         r = archive_read_next_header(u->archive, &entry);
     if (r != ARCHIVE_OK && r != ARCHIVE_EOF)
         return unpack_failed(u, e);
+    u->empty = r == ARCHIVE_EOF;
     *ret = take_ptr(u);
     return 0;
 }

@@ -1,14 +1,13 @@
+#include "cli/images.h"
 #include "cli/output.h"
 #include "db/db.h"
-#include "oci/image.h"
 
 struct image_inspect_args {
     const char *format;
 };
 
 static const struct opt image_inspect_opts[] = {
-    OPT_STR('f', "format", "FORMAT", struct image_inspect_args, format,
-            "json, or a Go template"),
+    OPT_STR('f', "format", "FORMAT", struct image_inspect_args, format, "json, or a Go template"),
     { .type = OPT_END },
 };
 
@@ -30,8 +29,10 @@ static int inspect_one(struct cli *cli, const char *name, const void *arg, struc
         return r;
     o = image_inspect(img);
     if (o && in->template)
-        r = cli_print_template(cli, in->template,
-                               &(struct show_exec){ .data = o, .missing_error = true }, e);
+        r = cli_print_template(
+            cli, in->template,
+            &(struct show_exec){ .data = o, .type = &image_inspect_type, .missing_error = true },
+            e);
     else if (!o || json_array_append(in->found, o) < 0)
         r = err_set(e, ERR_LIMIT, "Out of memory");
     json_decref(o);

@@ -60,8 +60,7 @@ static int import_run(struct cli *cli, const void *own_args, int argc UNUSED, ch
         r = cli_image_worker(cli, words.v, fd, &lines, e);
     if (r < 0)
         return r;
-    fprintf(cli->out, "%s\n",
-            json_string_value(json_object_get(json_array_get(lines, 0), "id")));
+    fprintf(cli->out, "%s\n", json_string_value(json_object_get(json_array_get(lines, 0), "id")));
     json_decref(lines);
     return 0;
 }

@@ -1,7 +1,7 @@
 #include "cli/box_inspect.h"
 #include "cli/boxes.h"
+#include "cli/images.h"
 #include "cli/output.h"
-#include "oci/image.h"
 
 #include <string.h>
 
@@ -44,6 +44,7 @@ static int find(struct cli *cli, const struct inspect *in, const char *name, jso
         r = image_lookup(in->db, cli->home, name, &image, e);
         if (r >= 0)
             *ret = image_inspect(image);
+        *ret_type = &image_inspect_type;
     }
     if (r < 0 && e->kind == ERR_NOT_FOUND)
         return err_set(e, ERR_NOT_FOUND, "No such %s: %.200s",

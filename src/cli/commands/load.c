@@ -10,10 +10,8 @@ static const struct opt load_opts[] = {
     OPT_STR('i', "input", "FILE", struct load_args, input, "Read from a file, not from stdin"),
     OPT_STR(0, "platform", "OS/ARCH", struct load_args, platform,
             "Which of several platforms (default: this machine's)"),
-    OPT_FLAG('q', "quiet", struct load_args, quiet, "Accepted for docker's sake",
-             .hidden = true),
-    OPT_STR('t', "tag", "REFERENCE", struct load_args, tag,
-            "Name for the archive's only image"),
+    OPT_FLAG('q', "quiet", struct load_args, quiet, "Accepted for docker's sake", .hidden = true),
+    OPT_STR('t', "tag", "REFERENCE", struct load_args, tag, "Name for the archive's only image"),
     { .type = OPT_END },
 };
 
