@@ -11,9 +11,9 @@
 
 #define CHANNEL_MAGIC UINT32_C(0x61337331) /* "a3s1" */
 #define HELLO_LEN     26
-/* Above this no stream may add DATA: what is queued is latency for everybody else. The buffer also
- * holds up to as much that is already written, and control frames, which are small but not held
- * back: their number is bounded by what the peer makes us answer. */
+/* Above this no stream may add DATA: what is queued is latency for everybody else. The buffer
+ * also holds up to as much that is already written, and control frames, which are small but not
+ * held back: their number is bounded by what the peer makes us answer. */
 #define OUT_HIGH ((size_t)256 << 10)
 #define OUT_MAX  (3 * OUT_HIGH)
 #define IN_CHUNK ((size_t)64 << 10)
@@ -48,6 +48,7 @@ struct channel {
     uint32_t data_left; /* bytes of the current DATA frame still to come */
     struct stream *data_stream;
     bool hello_got, dead, freeing;
+    bool deaf; /* the peer has closed; what it sent before is still read */
     char chunk[IN_CHUNK];
 };
 
@@ -98,6 +99,8 @@ static bool put_frame(struct channel *ch, enum frame_type type, uint32_t id, con
 
     if (ch->dead)
         return false;
+    if (ch->deaf)
+        return true; /* reading will come to the end, and end the channel */
     put_u32be(head + 4, id);
     put_u32be(head + 8, len);
     if (!str_reserve(&ch->out, sizeof(head) + len)) {
@@ -132,6 +135,12 @@ static bool write_some(struct channel *ch)
     n = write(ch->watch.fd, ch->out.p + ch->out_sent, channel_unsent(ch));
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
+    if (n < 0 && (errno == EPIPE || errno == ECONNRESET)) {
+        ch->deaf = true;
+        ch->out_sent = 0;
+        str_done(&ch->out);
+        return false;
+    }
     if (n < 0) {
         (void)err_os(&e, "channel: write");
         channel_fail(ch, &e);

@@ -4,6 +4,7 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/socket.h>
 
 /* Two ends in one loop. The guest end echoes what it gets on every stream. */
@@ -100,6 +101,7 @@ static int setup(void **state)
     struct err e;
     struct channel_hello hello = { .version = CHANNEL_VERSION };
 
+    (void)signal(SIGPIPE, SIG_IGN); /* as every program that has a channel */
     host = guest = (struct end){ .got = STR_INIT(4096) };
     *state = fds;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0 || loop_new(&loop, &e) < 0 ||
@@ -264,6 +266,26 @@ static void a_closed_descriptor_closes_the_streams(void **state)
     assert_int_equal(host.why, RESET_GONE);
 }
 
+/* A machine that ends has often said why just before, while we still had words for it. */
+static void last_words_are_heard_though_ours_cannot_be_sent(void **state)
+{
+    int *fds = *state;
+    struct err e;
+
+    open_exec();
+    while (!guest.stream)
+        turn();
+    assert_int_equal(stream_send(guest.stream, "last words", 10), 10);
+    assert_int_equal(channel_flush(guest.ch, 1000, &e), 0);
+    assert_int_equal(stream_send(host.stream, "unheard", 7), 7);
+    channel_free(take_ptr(guest.ch)); /* a dead peer reads nothing */
+    close_fd(&fds[1]);
+    while (!host.failed)
+        turn();
+    assert_string_equal(str_c(&host.got), "last words");
+    fds[1] = fd_dup(fds[0], &e); /* for teardown() */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +296,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(violations_end_the_channel_and_say_why, setup, teardown),
         cmocka_unit_test_setup_teardown(data_beyond_the_credit_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_closed_descriptor_closes_the_streams, setup, teardown),
+        cmocka_unit_test_setup_teardown(last_words_are_heard_though_ours_cannot_be_sent, setup,
+                                        teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
