@@ -85,3 +85,7 @@ int box_check_name(const char *name, struct err *e) MUST_CHECK;
 #define BOX_EXEC_SOCK   "sockets/exec.sock"
 #define BOX_PTY_SOCK    "sockets/pty.sock"
 #define BOX_VSOCK_SOCK  "sockets/vsock.sock"
+
+/* The environment of a process in the box, in docker's order: PATH, HOSTNAME, TERM (with `tty`),
+ * then the rest of the spec's. The caller calls strv_done(). */
+int box_env(const struct box *box, bool tty, struct strv *ret, struct err *e) MUST_CHECK;

@@ -1,0 +1,125 @@
+#include "cli/exec.h"
+
+#include "box/ctl.h"
+#include "cli/flags_box.h"
+#include "cli/session.h"
+#include "cli/terminal.h"
+#include "proto/msg.h"
+
+static int check_state(const struct box *box, struct err *e)
+{
+    if (box->state == BOX_PAUSED)
+        return err_set(e, ERR_STATE, "Box %s is paused, unpause the box before exec", box->id);
+    if (box->state != BOX_RUNNING)
+        return err_set(e, ERR_STATE, "Box %s is not running", box->id);
+    return 0;
+}
+
+static int make_env(const struct box *box, const struct exec *x, struct strv *ret, struct err *e)
+{
+    int r;
+
+    r = box_env(box, x->tty, ret, e);
+    for (size_t i = 0; r == 0 && x->env && i < x->env->n; i++)
+        if (!env_set(ret, x->env->v[i]))
+            r = err_set(e, ERR_LIMIT, "environment: out of memory");
+    return r;
+}
+
+static int encode(const struct box *box, const struct exec *x, struct exec_request *req,
+                  struct str *out, struct err *e)
+{
+    autofree char *cwd = x->cwd ? path_join(box->spec.cwd ? box->spec.cwd : "/", x->cwd) : NULL;
+    uint16_t cols = 0, rows = 0;
+    int r;
+
+    for (char *const *arg = x->argv; *arg; arg++)
+        if (!strv_add(&req->argv, *arg))
+            return err_set(e, ERR_LIMIT, "the command is too long");
+    r = make_env(box, x, &req->env, e);
+    if (r < 0)
+        return r;
+    if (x->tty && (terminal_size(0, &cols, &rows) || terminal_size(1, &cols, &rows))) {
+        req->cols = cols;
+        req->rows = rows;
+    }
+    req->cwd = x->cwd ? cwd : box->spec.cwd;
+    return config_encode(exec_request, req, out, e);
+}
+
+static int start(const struct box *box, const struct exec *x, int fd, struct err *e)
+{
+    union { /* the table wants char *; nothing writes to it */
+        const char *c;
+        char *v;
+    } id = { .c = box->id }, user = { .c = x->user };
+    struct exec_request req = { .container = id.v,
+                                .user = x->user ? user.v : box->spec.user,
+                                .groups = box->spec.groups,
+                                .tty = x->tty,
+                                .stdin_open = x->in,
+                                .timeout_ns = x->timeout_ns,
+                                .privileged = x->privileged };
+    autostr out = STR_INIT(0);
+    int r;
+
+    r = encode(box, x, &req, &out, e);
+    if (r == 0)
+        r = msg_send(fd, MSG_START, out.p, out.len, e);
+    strv_done(&req.argv);
+    strv_done(&req.env);
+    return r;
+}
+
+static int conclude(struct cli *cli, const struct box *box, const struct session_result *result,
+                    struct err *e)
+{
+    switch (result->end) {
+    case SESSION_EXITED:
+        if (result->reason == EXIT_TIMEOUT)
+            fputs("Process killed: timeout exceeded\n", cli->err);
+        return result->status;
+    case SESSION_INTERRUPTED:
+    case SESSION_NO_READER:
+    case SESSION_STARTED:
+        return result->status;
+    case SESSION_REFUSED:
+        cli->status = result->status;
+        *e = result->error;
+        return -(int)e->kind;
+    case SESSION_DETACHED:
+        fputs("read escape sequence\n", cli->err);
+        return 0;
+    case SESSION_LOST: /* docker: the container has ended, and everything in it */
+        cli->status = 137;
+        return err_set(e, ERR_UNAVAILABLE, "Box %s has ended", box->name);
+    }
+    return err_set(e, ERR_INTERNAL, "session ended for no reason");
+}
+
+int cli_exec(struct cli *cli, const struct box *box, const struct exec *x, struct err *e)
+{
+    struct session s = { .tty = x->tty,
+                         .in = x->in,
+                         .out = true,
+                         .err = true,
+                         .sig_proxy = true,
+                         .until_started = x->detach };
+    struct session_result result = { 0 };
+    autofd int fd = -1;
+    int r;
+
+    r = check_state(box, e);
+    if (r == 0)
+        r = detach_keys_parse(x->detach_keys, &s.keys, e);
+    if (r < 0)
+        return r;
+    fd = ctl_connect(cli->home, box, x->tty ? BOX_PTY_SOCK : BOX_EXEC_SOCK, e);
+    if (fd < 0)
+        return fd;
+    s.fd = fd;
+    r = start(box, x, fd, e);
+    if (r == 0)
+        r = session_run(&s, &result, e);
+    return r < 0 ? err_ctx(e, "box %s", box->name) : conclude(cli, box, &result, e);
+}

@@ -1,0 +1,431 @@
+/* From flags and image to a spec. What is wrong in itself is refused here, what needs the whole
+ * in box_spec_check(). */
+#include "cli/flags_box.h"
+
+#include "util/parse.h"
+#include "util/time.h"
+
+#include <string.h>
+#include <strings.h>
+#include <sys/utsname.h>
+
+#define MEMORY_DEFAULT (UINT64_C(512) << 20)
+#define DISK_DEFAULT   (UINT64_C(10) << 30)
+#define CPUS_DEFAULT   2
+#define CPU_PERIOD_US  100000
+#define STOP_TIMEOUT_S 10
+#define STOP_FOREVER_S (UINT64_C(100) * 365 * 86400)
+#define PATH_DEFAULT   "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+static int no_memory(struct err *e)
+{
+    return err_set(e, ERR_LIMIT, "out of memory");
+}
+
+/* err_ctx() with docker's words around the value. */
+static int bad(const char *flag, const char *value, struct err *e)
+{
+    return err_ctx(e, "invalid argument \"%.100s\" for \"--%s\" flag", value, flag);
+}
+
+static int copy(char **to, const char *text, struct err *e)
+{
+    *to = text && *text ? strdup(text) : NULL;
+    return text && *text && !*to ? no_memory(e) : 0;
+}
+
+static int copy_list(struct strv *to, const struct str_list *from, struct err *e)
+{
+    for (size_t i = 0; i < from->n; i++)
+        if (!strv_add(to, from->v[i]))
+            return no_memory(e);
+    return 0;
+}
+
+static int copy_words(struct strv *to, char *const *words, struct err *e)
+{
+    for (; words && *words; words++)
+        if (!strv_add(to, *words))
+            return no_memory(e);
+    return 0;
+}
+
+char *path_join(const char *base, const char *path)
+{
+    if (path[0] == '/')
+        return strdup(path);
+    return str_format("%s%s%s", *base ? base : "/",
+                      *base && base[strlen(base) - 1] != '/' ? "/" : "", path);
+}
+
+/* docker: --entrypoint drops the image's CMD too; "" clears. */
+static int fill_command(const struct box_flags *f, const struct image *img, char *const *command,
+                        struct box_spec *s, struct err *e)
+{
+    int r = 0;
+
+    if (!f->entrypoint)
+        r = copy_words(&s->entrypoint, img->entrypoint, e);
+    else if (*f->entrypoint && !strv_add(&s->entrypoint, f->entrypoint))
+        r = no_memory(e);
+    if (r == 0)
+        r = copy_words(&s->cmd,
+                       command && *command ? command
+                       : f->entrypoint     ? NULL
+                                           : img->cmd,
+                       e);
+    if (r == 0 && !s->entrypoint.n && !s->cmd.n)
+        return err_set(e, ERR_INVALID, "no command specified");
+    return r;
+}
+
+/* docker's order: the user's variables, then what the image has besides; PATH always. */
+static int fill_env(const struct box_flags *f, const struct image *img, struct box_spec *s,
+                    struct err *e)
+{
+    struct strv user = { 0 }, base = { 0 };
+    int r;
+
+    r = copy_words(&base, img->env, e);
+    if (r == 0)
+        r = flags_env(&f->env_file, &f->env, &base, e); /* replaces and removes the image's */
+    if (r == 0)
+        r = flags_env(&f->env_file, &f->env, &user, e);
+    for (size_t i = 0; r == 0 && i < user.n; i++)
+        if (!strv_add(&s->env, user.v[i]))
+            r = no_memory(e);
+    for (size_t i = 0; r == 0 && i < base.n; i++)
+        if (!env_set(&s->env, base.v[i]))
+            r = no_memory(e);
+    strv_done(&user);
+    strv_done(&base);
+    for (size_t i = 0; i < s->env.n; i++)
+        if (!strncmp(s->env.v[i], "PATH=", 5))
+            return r;
+    return r == 0 && !strv_add(&s->env, PATH_DEFAULT) ? no_memory(e) : r;
+}
+
+/* "K=V" or "K" */
+static bool label_set(json_t *labels, const char *text)
+{
+    size_t len = strcspn(text, "=");
+    autofree char *key = strndup(text, len);
+
+    return key &&
+           json_object_set_new(labels, key, json_string(text[len] ? text + len + 1 : "")) == 0;
+}
+
+static int fill_labels(const struct box_flags *f, const struct image *img, struct box_spec *s,
+                       struct err *e)
+{
+    static const struct str_list none;
+    struct strv lines = { 0 };
+    int r;
+
+    s->labels = json_deep_copy(img->labels);
+    if (!s->labels)
+        return no_memory(e);
+    r = flags_env(&f->label_file, &none, &lines, e); /* the same syntax */
+    if (r < 0)
+        (void)err_ctx(e, "--label-file");
+    for (size_t i = 0; r == 0 && i < lines.n; i++)
+        if (!label_set(s->labels, lines.v[i]))
+            r = err_set(e, ERR_INVALID, "--label-file: '%.100s' is no label", lines.v[i]);
+    strv_done(&lines);
+    for (size_t i = 0; r == 0 && i < f->label.n; i++)
+        if (f->label.v[i][0] == '=' || !label_set(s->labels, f->label.v[i]))
+            r = err_set(e, ERR_INVALID, "invalid label '%.100s'", f->label.v[i]);
+    return r;
+}
+
+static int fill_process(const struct box_flags *f, const struct image *img, struct box_spec *s,
+                        struct err *e)
+{
+    const char *sig = f->stop_signal ? f->stop_signal : img->stop_signal;
+    int r = 0;
+
+    if (f->workdir)
+        s->cwd = path_join(img->working_dir, f->workdir);
+    if (f->workdir && !s->cwd)
+        return no_memory(e);
+    if (!f->workdir)
+        r = copy(&s->cwd, img->working_dir, e);
+    if (r == 0)
+        r = copy(&s->user, f->user ? f->user : img->user, e);
+    if (r == 0)
+        r = copy(&s->hostname, f->hostname, e);
+    if (r == 0)
+        r = copy(&s->domainname, f->domainname, e);
+    if (r == 0)
+        r = copy_list(&s->groups, &f->group_add, e);
+    s->tty = f->tty;
+    s->open_stdin = f->interactive && !f->no_stdin;
+    s->init = f->init;
+    s->stop_signal = 15;
+    if (r == 0 && *sig && parse_signal(sig, &s->stop_signal, e) < 0)
+        r = f->stop_signal ? bad("stop-signal", sig, e) : err_ctx(e, "the image's STOPSIGNAL");
+    s->stop_timeout_s = STOP_TIMEOUT_S;
+    if (f->stop_timeout >= -1)
+        s->stop_timeout_s = f->stop_timeout < 0 ? STOP_FOREVER_S : (uint64_t)f->stop_timeout;
+    s->timeout_ns = f->timeout_ns;
+    return r;
+}
+
+/* "2", "1.5", ".5": billionths of a CPU. */
+static int parse_cpus(const char *text, uint64_t *ret_nano, struct err *e)
+{
+    const char *dot = strchr(text, '.');
+    autofree char *whole = strndup(text, dot ? (size_t)(dot - text) : strlen(text));
+    uint64_t n = 0, frac = 0, scale = NS_PER_S;
+    struct err why;
+
+    if (!whole)
+        return no_memory(e);
+    if ((*whole || !dot) && parse_u64(whole, 0, 255, &n, &why) < 0)
+        return err_set(e, ERR_INVALID, "%s", why.text);
+    for (const char *p = dot ? dot + 1 : ""; *p; p++) {
+        if (*p < '0' || *p > '9' || scale == 1)
+            return err_set(e, ERR_INVALID, "'%.32s' is not a number of CPUs", text);
+        scale /= 10;
+        frac += (uint64_t)(*p - '0') * scale;
+    }
+    n = n * NS_PER_S + frac;
+    if (n < NS_PER_S / 100 || n > 255 * NS_PER_S)
+        return err_set(e, ERR_INVALID, "range of CPUs is from 0.01 to 255.00");
+    *ret_nano = n;
+    return 0;
+}
+
+/* A bare number is what both kinds of users mean by it: MiB when it is small, else bytes. */
+static int parse_memory(const char *text, uint64_t *ret, struct err *e)
+{
+    uint64_t n;
+    struct err ignored;
+
+    if (parse_u64(text, 0, (1U << 20) - 1, &n, &ignored) == 0) {
+        *ret = n << 20;
+        return 0;
+    }
+    return parse_size(text, 1, 0, INT64_MAX, ret, e);
+}
+
+static int fill_machine(const struct box_flags *f, struct box_spec *s, struct err *e)
+{
+    uint64_t nano = CPUS_DEFAULT * NS_PER_S;
+
+    s->memory_bytes = MEMORY_DEFAULT;
+    s->disk_bytes = f->storage_size ? f->storage_size : DISK_DEFAULT;
+    if (f->cpus && parse_cpus(f->cpus, &nano, e) < 0)
+        return bad("cpus", f->cpus, e);
+    s->cpus = (nano + NS_PER_S - 1) / NS_PER_S;
+    if (nano % NS_PER_S && (f->cpu_quota || f->cpu_period))
+        return err_set(e, ERR_INVALID, "Conflicting options: --cpus %s and --cpu-%s", f->cpus,
+                       f->cpu_quota ? "quota" : "period");
+    if (nano % NS_PER_S) {
+        s->limits.cpu_period_us = CPU_PERIOD_US;
+        s->limits.cpu_quota_us = nano / (NS_PER_S / CPU_PERIOD_US);
+    }
+    if (f->memory && parse_memory(f->memory, &s->memory_bytes, e) < 0)
+        return bad("memory", f->memory, e);
+    return copy(&s->accel, f->accel ? f->accel : "auto", e);
+}
+
+static int fill_cpu_limits(const struct box_flags *f, struct box_spec *s, struct err *e)
+{
+    struct cgroup_limits *l = &s->limits;
+
+    if (f->cpu_shares < 0 || f->cpu_shares == 1 || f->cpu_shares > 262144)
+        return err_set(e, ERR_INVALID, "--cpu-shares %lld is not between 2 and 262144",
+                       (long long)f->cpu_shares);
+    if (f->cpu_shares)
+        l->cpu_weight = 1 + ((uint64_t)f->cpu_shares - 2) * 9999 / 262142;
+    if (f->cpu_period && (f->cpu_period < 1000 || f->cpu_period > 1000000))
+        return err_set(e, ERR_INVALID,
+                       "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s "
+                       "(i.e. 1000000)");
+    if (f->cpu_quota > 0 && f->cpu_quota < 1000)
+        return err_set(e, ERR_INVALID, "CPU cfs quota can not be less than 1ms (i.e. 1000)");
+    if (f->cpu_period)
+        l->cpu_period_us = (uint64_t)f->cpu_period;
+    if (f->cpu_quota > 0)
+        l->cpu_quota_us = (uint64_t)f->cpu_quota;
+    return copy(&l->cpuset, f->cpuset_cpus, e);
+}
+
+static int fill_memory_limits(const struct box_flags *f, struct box_spec *s, struct err *e)
+{
+    struct cgroup_limits *l = &s->limits;
+    uint64_t total = 0;
+
+    l->pids_max = f->pids_limit > 0 ? (uint64_t)f->pids_limit : 0;
+    l->oom_score_adj = f->oom_score_adj;
+    if (f->memory_reservation &&
+        parse_size(f->memory_reservation, 1, 0, s->memory_bytes, &l->memory_low, e) < 0)
+        return bad("memory-reservation", f->memory_reservation, e);
+    if (!f->memory_swap)
+        return 0;
+    if (!strcmp(f->memory_swap, "-1")) {
+        l->memory_swap_max = -1;
+        return 0;
+    }
+    if (parse_size(f->memory_swap, 1, 0, INT64_MAX, &total, e) < 0)
+        return bad("memory-swap", f->memory_swap, e);
+    if (total && total < s->memory_bytes)
+        return err_set(e, ERR_INVALID,
+                       "Minimum memoryswap limit should be larger than memory limit, see usage");
+    l->memory_swap_max = total ? (int64_t)(total - s->memory_bytes) : 0;
+    return 0;
+}
+
+static int fill_tmpfs(const struct box_flags *f, struct box_spec *s, struct err *e)
+{
+    for (size_t i = 0; i < f->tmpfs.n; i++) {
+        const char *text = f->tmpfs.v[i], *colon = strchr(text, ':');
+        struct mount_tmpfs *t = tlv_list_add(&s->tmpfs, sizeof(*t));
+
+        if (!t)
+            return no_memory(e);
+        t->path = strndup(text, colon ? (size_t)(colon - text) : strlen(text));
+        t->options = colon && colon[1] ? strdup(colon + 1) : NULL;
+        if (!t->path || (colon && colon[1] && !t->options))
+            return no_memory(e);
+    }
+    return 0;
+}
+
+static int parse_limit(const char *text, uint64_t *ret, struct err *e)
+{
+    if (!strcmp(text, "-1") || !strcmp(text, "unlimited")) {
+        *ret = UINT64_MAX;
+        return 0;
+    }
+    return parse_u64(text, 0, UINT64_MAX, ret, e);
+}
+
+static int fill_ulimit(const char *text, struct box_spec *s, struct err *e)
+{
+    const char *eq = strchr(text, '=');
+    autofree char *values = strdup(eq ? eq + 1 : "");
+    struct box_ulimit *u = tlv_list_add(&s->ulimits, sizeof(*u));
+    char *colon;
+    int r;
+
+    if (!values || !u)
+        return no_memory(e);
+    u->name = strndup(text, eq ? (size_t)(eq - text) : strlen(text));
+    if (!u->name)
+        return no_memory(e);
+    if (!eq)
+        return err_set(e, ERR_INVALID, "invalid ulimit argument: %.100s", text);
+    colon = strchr(values, ':');
+    if (colon)
+        *colon++ = '\0';
+    r = parse_limit(values, &u->soft, e);
+    if (r == 0)
+        r = parse_limit(colon ? colon : values, &u->hard, e);
+    return r;
+}
+
+static int fill_container(const struct box_flags *f, struct box_spec *s, struct err *e)
+{
+    int r;
+
+    s->read_only = f->read_only;
+    s->privileged = f->privileged;
+    s->shm_bytes = f->shm_size;
+    r = copy_list(&s->cap_add, &f->cap_add, e);
+    if (r == 0)
+        r = copy_list(&s->cap_drop, &f->cap_drop, e);
+    if (r == 0)
+        r = copy_list(&s->security_opt, &f->security_opt, e);
+    if (r == 0)
+        r = fill_tmpfs(f, s, e);
+    for (size_t i = 0; r == 0 && i < f->ulimit.n; i++) {
+        r = fill_ulimit(f->ulimit.v[i], s, e);
+        if (r < 0)
+            return bad("ulimit", f->ulimit.v[i], e);
+    }
+    if (r == 0)
+        r = copy_list(&s->add_host, &f->add_host, e);
+    if (r == 0)
+        r = copy_list(&s->dns, &f->dns, e);
+    if (r == 0)
+        r = copy_list(&s->dns_search, &f->dns_search, e);
+    if (r == 0)
+        r = copy_list(&s->dns_option, &f->dns_option, e);
+    return r == 0 ? copy(&s->network, f->network, e) : r;
+}
+
+static int fill_keeping(const struct box_flags *f, struct box_spec *s, struct err *e)
+{
+    s->auto_remove = f->auto_remove;
+    s->log_opts = json_object();
+    if (!s->log_opts)
+        return no_memory(e);
+    return copy(&s->log_driver, f->log_driver ? f->log_driver : "json-file", e);
+}
+
+/* docker's names for what uname says. */
+static const char *host_arch(void)
+{
+    static struct utsname u;
+
+    if (uname(&u) < 0)
+        return "";
+    if (!strcmp(u.machine, "x86_64"))
+        return "amd64";
+    return !strcmp(u.machine, "aarch64") ? "arm64" : u.machine;
+}
+
+static int fill_image(const struct box_flags *f, const char *name, const struct image *img,
+                      struct box_spec *s, struct err *e)
+{
+    const char *arch = *img->architecture ? img->architecture : host_arch();
+    autofree char *mine = str_format("%s/%s", *img->os ? img->os : "linux", arch);
+    const char *want = f->platform;
+    int r;
+
+    if (!mine)
+        return no_memory(e);
+    if (want && *want && strcmp(want, mine) != 0 && strcmp(want, "linux") != 0 &&
+        (strncmp(want, mine, strlen(mine)) != 0 || want[strlen(mine)] != '/'))
+        return err_set(e, ERR_UNSUPPORTED,
+                       "image with reference %.200s was found but does not provide the specified "
+                       "platform (%.60s)",
+                       name, want);
+    if (strcmp(arch, host_arch()) != 0)
+        return err_set(e, ERR_UNSUPPORTED, "image %.200s is for %s, this machine is %s", name,
+                       mine, host_arch());
+    r = copy(&s->image, name, e);
+    if (r == 0)
+        r = copy(&s->image_id, img->id, e);
+    if (r == 0)
+        r = copy(&s->platform, f->platform, e);
+    s->rootfs = str_format("rootfs/%s.ext4", img->chain_id);
+    return r == 0 && !s->rootfs ? no_memory(e) : r;
+}
+
+int box_flags_fill(const struct box_flags *f, const char *image, const struct image *img,
+                   char *const *command, struct box_spec *s, struct err *e)
+{
+    int r;
+
+    r = fill_image(f, image, img, s, e);
+    if (r == 0)
+        r = fill_command(f, img, command, s, e);
+    if (r == 0)
+        r = fill_env(f, img, s, e);
+    if (r == 0)
+        r = fill_labels(f, img, s, e);
+    if (r == 0)
+        r = fill_process(f, img, s, e);
+    if (r == 0)
+        r = fill_machine(f, s, e);
+    if (r == 0)
+        r = fill_cpu_limits(f, s, e);
+    if (r == 0)
+        r = fill_memory_limits(f, s, e);
+    if (r == 0)
+        r = fill_container(f, s, e);
+    return r == 0 ? fill_keeping(f, s, e) : r;
+}
