@@ -18,7 +18,7 @@ struct relay {
     struct stream *stream; /* NULL: closed */
     struct watch in;       /* from the socket */
     struct sink out;       /* to the socket, another descriptor of it */
-    bool connected, over;
+    bool connected, greeted, over;
 };
 
 static void relay_close(struct relay *r, enum reset_reason why)
@@ -61,11 +61,21 @@ static bool relay_read(struct relay *r)
     return false;
 }
 
+/* The host waits for this byte before it tells its client that the connection stands. */
+static bool relay_greet(struct relay *r)
+{
+    uint8_t connected = CHANNEL_CONNECTED;
+
+    if (!r->greeted)
+        r->greeted = stream_send(r->stream, &connected, 1) == 1;
+    return r->greeted;
+}
+
 static void relay_pump(struct relay *r)
 {
     struct err e;
 
-    if (r->in.fd < 0 || !r->connected)
+    if (r->in.fd < 0 || !r->connected || !relay_greet(r))
         return;
     if (!r->in.added && loop_add(r->guest->loop, &r->in, EPOLLIN, &e) < 0) {
         relay_close(r, RESET_ERROR);
