@@ -68,8 +68,9 @@ static void the_rate_of_the_tsc_is_stated_under_tcg_only(void **state UNUSED)
     struct qemu_args a;
 
     build(&c, VM_ACCEL_TCG, &a);
-    assert_true(has(&a, "-append", " tsc_early_khz=2500000"));
-    assert_true(has(&a, "-append", "console=ttyS0 quiet reboot=t panic=-1"));
+    assert_true(has(&a, "-append", " tsc=reliable tsc_early_khz=2500000"));
+    assert_true(has(&a, "-append", "console=ttyS0 quiet initcall_blacklist="));
+    assert_true(has(&a, "-append", " reboot=t panic=-1 "));
     qemu_args_done(&a);
     build(&c, VM_ACCEL_KVM, &a);
     assert_false(has(&a, "-append", "tsc_early_khz"));
