@@ -17,3 +17,6 @@ int verb_import(int argc, char **argv, struct err *e);
 
 /* flatten OUT.ext4 LAYER...: layer tars to one image; for tests and benchmarks. */
 int verb_flatten(int argc, char **argv, struct err *e);
+
+/* disk-template SIZE PATH: the file system that new boxes' disks are copied from. */
+int verb_disk_template(int argc, char **argv, struct err *e);

@@ -10,6 +10,7 @@ static const struct verb {
     const char *name, *synopsis;
     int (*run)(int argc, char **argv, struct err *e);
 } verbs[] = {
+    { "disk-template", "SIZE PATH", verb_disk_template },
     { "flatten", "OUT.ext4 LAYER...", verb_flatten },
     { "import", "[--input FILE] [--reference REF] [--message TEXT] [--change INSTRUCTION]...",
       verb_import },

@@ -116,6 +116,7 @@ static int place_tables(struct ext4_writer *w, struct err *e)
         ext2fs_inode_table_loc_set(fs, g, base + 2 * groups + g * itable);
         /* The file is sparse: unwritten means zero. */
         ext2fs_bg_flags_set(fs, g, EXT2_BG_INODE_ZEROED);
+        ext2fs_group_desc_csum_set(fs, g);
     }
     while (n) {
         blk_t some = n > EXT4_GROUP_BLOCKS ? EXT4_GROUP_BLOCKS : (blk_t)n;

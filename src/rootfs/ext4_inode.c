@@ -85,11 +85,11 @@ static void put_entries(struct ext3_extent_header *h, const struct level *l, uin
             put_extent(EXT_FIRST_EXTENT(h) + i, &l->inode->extents[from + i]);
         else
             EXT_FIRST_INDEX(h)
-            [i] = (struct ext3_extent_idx){
-                .ei_block = l->inode->extents[(from + i) * l->span].logical,
-                .ei_leaf = (uint32_t)block,
-                .ei_leaf_hi = (uint16_t)(block >> 32),
-            };
+        [i] = (struct ext3_extent_idx){
+            .ei_block = l->inode->extents[(from + i) * l->span].logical,
+            .ei_leaf = (uint32_t)block,
+            .ei_leaf_hi = (uint16_t)(block >> 32),
+        };
     }
 }
 

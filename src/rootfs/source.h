@@ -36,7 +36,7 @@ struct unpack_limits {
 #define UNPACK_RATIO_MAX 1100
 #define UNPACK_LIMITS_DEFAULT                                                                    \
     {                                                                                            \
-        .bytes_max = (uint64_t)16 << 30, .ratio_max = UNPACK_RATIO_MAX                                       \
+        .bytes_max = (uint64_t)16 << 30, .ratio_max = UNPACK_RATIO_MAX                           \
     }
 
 /* Decompress gzip, zstd or nothing, found by looking at the first bytes. CORRUPT when truncated
