@@ -1,6 +1,7 @@
 /* Is a spec sound as a whole? What a user can get wrong is found here, before anything exists. */
 #include "box/security.h"
 
+#include "rootfs/disk.h"
 #include "util/parse.h"
 
 #include <arpa/inet.h>
@@ -8,8 +9,6 @@
 
 #define MEMORY_MIN (UINT64_C(64) << 20) /* kernel and initramfs need about half of it */
 #define MEMORY_MAX (UINT64_C(1) << 44)
-#define DISK_MIN   (UINT64_C(16) << 20)
-#define DISK_MAX   (UINT64_C(1) << 44) /* ext4's limit with 4 KiB blocks */
 #define CPUS_MAX   255
 
 static int check_machine(const struct box_spec *s, struct err *e)
@@ -22,10 +21,10 @@ static int check_machine(const struct box_spec *s, struct err *e)
     if (s->memory_bytes > MEMORY_MAX)
         return err_set(e, ERR_INVALID, "--memory: maximum memory of a box is %lluTB",
                        (unsigned long long)(MEMORY_MAX >> 40));
-    if (s->disk_bytes < DISK_MIN || s->disk_bytes > DISK_MAX)
+    if (s->disk_bytes < DISK_SIZE_MIN || s->disk_bytes > DISK_SIZE_MAX)
         return err_set(e, ERR_INVALID, "--storage-size is not between %llum and %llut",
-                       (unsigned long long)(DISK_MIN >> 20),
-                       (unsigned long long)(DISK_MAX >> 40));
+                       (unsigned long long)(DISK_SIZE_MIN >> 20),
+                       (unsigned long long)(DISK_SIZE_MAX >> 40));
     if (s->accel && strcmp(s->accel, "auto") != 0 && strcmp(s->accel, "kvm") != 0 &&
         strcmp(s->accel, "tcg") != 0)
         return err_set(e, ERR_INVALID, "--accel %.40s is not auto, kvm or tcg", s->accel);

@@ -1,11 +1,13 @@
 /* Making, renaming and removing boxes. */
 #include "box/name.h"
 #include "box/record.h"
+#include "rootfs/disk.h"
 #include "util/fs.h"
 #include "util/spawn.h"
 #include "util/time.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -88,7 +90,22 @@ static int reserve(struct db *db, const char *home, struct box *box, const char 
     return r;
 }
 
-static int make_dirs(const char *home, const struct box *box, struct err *e)
+/* The worker lies beside this program, whichever of ours it is. */
+static int make_disk(const char *home, const struct box *box, struct err *e)
+{
+    char self[PATH_MAX] = "";
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    const char *slash = n > 0 ? strrchr(self, '/') : NULL;
+    autofree char *worker = slash ? str_format("%.*s/a3s-box-image", (int)(slash - self), self)
+                                  : strdup("a3s-box-image");
+    autofree char *path = str_format("%s/boxes/%s/" BOX_DISK, home, box->id);
+
+    if (!worker || !path)
+        return err_os(e, "writable layer");
+    return rootfs_disk_create(home, worker, box->spec.disk_bytes, path, e);
+}
+
+static int make_files(const char *home, const struct box *box, struct err *e)
 {
     static const char *const subdirs[] = { "sockets", "logs" };
     autofd int boxes = open_boxes(home, e), dir = -1;
@@ -103,7 +120,7 @@ static int make_dirs(const char *home, const struct box *box, struct err *e)
     for (size_t i = 0; i < ARRAY_LEN(subdirs); i++)
         if (mkdirat(dir, subdirs[i], 0700) < 0)
             return err_os(e, "create boxes/%s/%s", box->id, subdirs[i]);
-    return 0;
+    return make_disk(home, box, e);
 }
 
 /* The last step: from now on the box exists. */
@@ -125,7 +142,7 @@ static int fill(struct db *db, const char *home, struct box *box, struct err *e)
 {
     int r;
 
-    r = make_dirs(home, box, e);
+    r = make_files(home, box, e);
     return r < 0 ? r : publish(db, box, e);
 }
 

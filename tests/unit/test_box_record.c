@@ -9,18 +9,30 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#define DISK (32 << 20)
+
 static char home[] = "/tmp/a3s-unit-box-XXXXXX";
 static struct db *db;
 
 static struct box *make(const char *name)
 {
-    struct box_spec spec = { .image = strdup("img"), .stop_signal = 15 };
+    struct box_spec spec = { .disk_bytes = DISK, .image = strdup("img"), .stop_signal = 15 };
     struct box *box = NULL;
     struct err e = { 0 };
 
     if (box_create(db, home, name, &spec, &box, &e) < 0)
         fail_msg("%s", e.text);
     return box;
+}
+
+/* What a3s-box-image would make; records do not care what is in it. */
+static int make_template(struct err *e)
+{
+    autofree char *cache = str_format("%s/cache", home);
+    autofree char *path = str_format("%s/cache/disk-v1-%d.ext4", home, DISK);
+    int r = fs_mkdirs(cache, e);
+
+    return r < 0 ? r : fs_write_file(AT_FDCWD, path, "template", 8, 0600, e);
 }
 
 static bool has_dir(const char *id)
@@ -106,7 +118,7 @@ static void a_prefix_of_two_is_ambiguous_unless_it_is_a_name(void **state UNUSED
 
 static void a_name_is_given_once(void **state UNUSED)
 {
-    struct box_spec spec = { .image = strdup("img") };
+    struct box_spec spec = { .disk_bytes = DISK, .image = strdup("img") };
     autoptr(box) a = make("web"), *b = make("db"), *c = NULL;
     char expected[300];
     struct err e;
@@ -262,7 +274,7 @@ static void half_made_and_half_removed_boxes_vanish(void **state UNUSED)
 static void a_name_conflict_leaves_nothing(void **state UNUSED)
 {
     autoptr(box) a = make("web"), *c = NULL;
-    struct box_spec spec = { .image = strdup("img") };
+    struct box_spec spec = { .disk_bytes = DISK, .image = strdup("img") };
     struct box_list list = { 0 };
     struct err e;
 
@@ -283,7 +295,7 @@ static void many_processes_create_at_once(void **state UNUSED)
         if (fork() != 0)
             continue;
         for (int n = 0; n < 8; n++) {
-            struct box_spec spec = { .image = strdup("img") };
+            struct box_spec spec = { .disk_bytes = DISK, .image = strdup("img") };
             autoptr(db) mine = NULL;
             autoptr(box) box = NULL;
 
@@ -321,7 +333,7 @@ int main(void)
     struct err e;
     int r;
 
-    if (!mkdtemp(home) || db_open(home, &db, &e) < 0)
+    if (!mkdtemp(home) || db_open(home, &db, &e) < 0 || make_template(&e) < 0)
         return 1;
     r = cmocka_run_group_tests(tests, NULL, NULL);
     db_free(db);
