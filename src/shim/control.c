@@ -153,6 +153,8 @@ static int on_message(void *user, const struct msg *m, struct err *e)
 
     switch (m->type) {
     case MSG_CONTAINER_CREATED:
+        if (sh->phase == PHASE_BOOT && !sh->main.stream)
+            workload_open(sh);
         return 0;
     case MSG_CONTAINER_FAILED:
         return on_failed(sh, c, e);

@@ -51,7 +51,7 @@ static int open_box(struct shim *sh, const char *box_id, struct err *e)
         r = box_find(db, sh->home, box_id, &sh->box, e);
     if (r < 0)
         return r;
-    log_set_box(sh->box->name);
+    log_set_box(sh->box->id); /* the same whenever the record is read again */
     sh->dir_fd = box_open_dir(sh->home, sh->box, e);
     if (sh->dir_fd < 0)
         return sh->dir_fd;
@@ -196,10 +196,7 @@ static void on_hello(struct channel *ch, const struct channel_hello *peer)
         shim_start_failed(sh, 125, &e);
         return;
     }
-    /* All at once, without waiting for answers: the guest takes them in this order. */
-    control_open(sh);
-    if (sh->phase == PHASE_BOOT)
-        workload_open(sh);
+    control_open(sh); /* the workload follows when its container is there */
     if (sh->phase == PHASE_BOOT && relays_start(&sh->relays, ch, &e) < 0)
         shim_start_failed(sh, 125, &e);
 }

@@ -210,12 +210,23 @@ static void guest_procs(void)
     config_done(proc_list, &list);
 }
 
+static void on_create(void)
+{
+    struct container_ref ref = { .container = id };
+    autostr body = STR_INIT(0);
+    struct err e;
+
+    guest.created = guest.configured;
+    assert_int_equal(config_encode(container_ref, &ref, &body, &e), 0);
+    guest_say(guest.control, MSG_CONTAINER_CREATED, body.p, body.len);
+}
+
 static int on_control_message(void *user UNUSED, const struct msg *m, struct err *e UNUSED)
 {
     if (m->type == MSG_VM_CONFIG)
         guest.configured = true;
     else if (m->type == MSG_CONTAINER_CREATE)
-        guest.created = guest.configured;
+        on_create();
     else if (m->type == MSG_CONTAINER_SIGNAL)
         on_guest_signal(cur_of(m->data, m->len));
     else if (m->type == MSG_CONTAINER_PROCS && !guest.hang)
