@@ -60,9 +60,8 @@ const struct command cmd_exec = {
     .name = "exec",
     .synopsis = "[OPTIONS] BOX [--] COMMAND [ARG...]",
     .summary = "Run a command in a running box",
-    .details =
-        "Exits with the command's status; 126 when it cannot be executed, 127 when it is not\n"
-        "found. Signals sent to this program are passed on to the command.\n",
+    .details = "Exits with the command's status; 126 when it cannot be executed, 127 when it is\n"
+               "not found. Signals sent to this program are passed on to the command.\n",
     .group = GROUP_INSIDE,
     .arg = ARG_RUNNING,
     .flags = CMD_STOP_AT_ARG,

@@ -106,9 +106,9 @@ const struct command cmd_run = {
     .name = "run",
     .synopsis = "[OPTIONS] IMAGE [--] [COMMAND] [ARG...]",
     .summary = "Run a command in a new box",
-    .details =
-        "Exits with the command's status; 125 when the box could not be made, 126 when the\n"
-        "command cannot be executed, 127 when it is not found, 128+N when signal N ended it.\n",
+    .details = "Exits with the command's status; 125 when the box could not be made, 126 when\n"
+               "the command cannot be executed, 127 when it is not found, 128+N when signal N\n"
+               "ended it.\n",
     .group = GROUP_LIFECYCLE,
     .arg = ARG_IMAGE1,
     .flags = CMD_STOP_AT_ARG,
