@@ -530,7 +530,7 @@ static int range_over(struct exec *x, const struct node *n, const struct value *
 
     if (v->kind == V_MAP && !keys)
         return fail(x, "out of memory");
-    for (size_t i = 0; i < len && r == WALK_ON; i++) {
+    for (size_t i = 0; (keys ? keys[i] != NULL : i < len) && r == WALK_ON; i++) {
         struct value key = value_int((int64_t)i), item = key;
 
         if (keys) {

@@ -151,9 +151,11 @@ const char **value_keys(struct arena *a, const struct value *map)
 
     if (!keys)
         return NULL;
-    json_object_foreach((json_t *)map->json, key,
-                        value) if (*key != '\1') /* those are for methods only */
-        keys[n++] = key;
+    json_object_foreach((json_t *)map->json, key, value)
+    {
+        if (*key != '\1') /* those are for methods only */
+            keys[n++] = key;
+    }
     if (!value_is_struct(map))
         qsort(keys, n, sizeof(*keys), by_name);
     return keys;
