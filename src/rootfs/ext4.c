@@ -146,6 +146,16 @@ static int write_tree(struct ext4_writer *w, struct node *dir, struct err *e)
     return r;
 }
 
+static int write_xattrs(struct ext4_writer *w, struct node *node, struct err *e)
+{
+    int r;
+
+    r = ext4_write_xattrs(w, node, e);
+    for (struct node *n = node->first; r == 0 && n; n = n->next)
+        r = write_xattrs(w, n, e);
+    return r;
+}
+
 static int create(struct ext4_writer *w, const char *path, uint32_t groups, struct err *e)
 {
     struct ext2_super_block param;
@@ -160,6 +170,8 @@ static int create(struct ext4_writer *w, const char *path, uint32_t groups, stru
     r = place_tables(w, e);
     if (r == 0)
         r = write_tree(w, w->tree->root, e);
+    if (r == 0 && w->xattrs_n)
+        r = write_xattrs(w, w->tree->root, e);
     if (r == 0)
         r = blocks_flush(w->blocks, e);
     if (r < 0) {

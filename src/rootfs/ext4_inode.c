@@ -209,21 +209,6 @@ static int put_content(struct ext4_writer *w, const struct inode *inode,
     return put_extents(w, inode, raw->i_block, e);
 }
 
-static int put_xattrs(struct ext4_writer *w, const struct inode *inode, struct err *e)
-{
-    struct ext2_xattr_handle *h = NULL;
-    errcode_t code;
-
-    if (!inode->xattrs)
-        return 0;
-    code = ext2fs_xattrs_open(w->fs, inode->number, &h);
-    for (const struct xattr *x = inode->xattrs; !code && x; x = x->next)
-        code = ext2fs_xattr_set(h, x->name, x->value, x->size); /* writes the inode too */
-    if (h)
-        (void)ext2fs_xattrs_close(&h); /* frees; everything is written */
-    return code ? ext4_fail(e, code, "extended attributes") : 0;
-}
-
 int ext4_write_inode(struct ext4_writer *w, struct node *node, struct err *e)
 {
     union {
@@ -244,8 +229,26 @@ int ext4_write_inode(struct ext4_writer *w, struct node *node, struct err *e)
     if (inode->number != EXT2_ROOT_INO) /* was marked with the reserved ones */
         ext2fs_inode_alloc_stats2(w->fs, inode->number, +1, node_is_dir(node));
     code = ext2fs_write_inode_full(w->fs, inode->number, (void *)&raw, sizeof(raw));
-    if (code)
-        return ext4_fail(e, code, "write inode");
-    r = put_xattrs(w, inode, e);
-    return r < 0 ? err_ctx(e, "'%s'", node->name) : 0;
+    return code ? ext4_fail(e, code, "write inode") : 0;
+}
+
+int ext4_write_xattrs(struct ext4_writer *w, struct node *node, struct err *e)
+{
+    struct inode *inode = node->inode;
+    struct ext2_xattr_handle *h = NULL;
+    errcode_t code;
+
+    if (!inode->xattrs)
+        return 0;
+    code = ext2fs_xattrs_open(w->fs, inode->number, &h);
+    for (const struct xattr *x = inode->xattrs; !code && x; x = x->next)
+        code = ext2fs_xattr_set(h, x->name, x->value, x->size); /* writes the inode too */
+    if (h)
+        (void)ext2fs_xattrs_close(&h); /* frees; everything is written */
+    if (code) {
+        (void)ext4_fail(e, code, "extended attributes");
+        return err_ctx(e, "'%s'", node->name);
+    }
+    inode_clear_xattrs(inode); /* done, should there be another name */
+    return 0;
 }

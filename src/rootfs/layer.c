@@ -108,6 +108,8 @@ static int apply_whiteout(struct layer *l, struct place *p, struct err *e)
     struct node *node;
     int r;
 
+    if (!*victim || strcmp(victim, ".") == 0 || strcmp(victim, "..") == 0)
+        return err_set(e, ERR_INVALID, "the whiteout names no file");
     r = find_parent(l, p->path, 0, &p->parent, &p->name, e);
     if (r < 0 || !p->parent)
         return r; /* nothing there to hide */
@@ -115,8 +117,6 @@ static int apply_whiteout(struct layer *l, struct place *p, struct err *e)
         tree_remove_lower_children(l->tree, p->parent, l->number);
         return 0;
     }
-    if (!*victim || strcmp(victim, ".") == 0 || strcmp(victim, "..") == 0)
-        return err_set(e, ERR_INVALID, "the whiteout names no file");
     node = tree_child(l->tree, p->parent, victim, strlen(victim));
     if (node)
         tree_remove_lower(l->tree, node, l->number);

@@ -67,6 +67,7 @@ static void put_le(uint8_t *at, uint32_t v, size_t n)
 
 #define ACL_HEADER 4 /* linux/posix_acl_xattr.h: version 2, then entries */
 #define ACL_ENTRY  8 /* tag u16, permissions u16, id u32 */
+#define ACL_MASK   0x10
 #define ACL_N_MAX  256
 
 static int acl_tag(int tag)
@@ -81,7 +82,7 @@ static int acl_tag(int tag)
     case ARCHIVE_ENTRY_ACL_GROUP:
         return 0x08;
     case ARCHIVE_ENTRY_ACL_MASK:
-        return 0x10;
+        return ACL_MASK;
     case ARCHIVE_ENTRY_ACL_OTHER:
         return 0x20;
     default:
@@ -145,6 +146,9 @@ static int add_acl(struct inode *inode, struct archive_entry *entry, int want, c
     for (size_t i = 0; i < n; i++) {
         uint8_t *at = value + ACL_HEADER + i * ACL_ENTRY;
 
+        /* With a mask the mode's group bits are the mask's, acl(5). */
+        if (want == ARCHIVE_ENTRY_ACL_TYPE_ACCESS && rows[i].tag == ACL_MASK)
+            inode->mode = (inode->mode & ~070u) | (uint32_t)rows[i].perm << 3;
         put_le(at, (uint32_t)rows[i].tag, 2);
         put_le(at + 2, (uint32_t)rows[i].perm, 2);
         put_le(at + 4, rows[i].id, 4);
