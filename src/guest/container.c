@@ -93,6 +93,9 @@ static void on_setup(struct watch *w, uint32_t events UNUSED)
     if (r == 0)
         return;
     loop_del(c->guest->loop, w);
+    /* Only now: before, the first process had to open its disks. */
+    if (r > 0 && !c->config.security.privileged)
+        r = devices_restrict(c->cgroup_fd, &e);
     if (r < 0) {
         container_fail(c, &e);
         return;
@@ -109,8 +112,6 @@ static int container_spawn(struct container *c, struct err *e)
     c->cgroup_fd = cgroup_make(c->config.id, &c->config.cgroup, e);
     if (c->cgroup_fd < 0)
         return c->cgroup_fd;
-    if (!c->config.security.privileged && devices_restrict(c->cgroup_fd, e) < 0)
-        return -1;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return err_os(e, "socketpair");
     c->setup.fd = pair[0];

@@ -11,8 +11,6 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#define ANY UINT32_MAX
-
 static const struct {
     const char *name;
     unsigned major, minor;
@@ -84,9 +82,72 @@ int devices_make(int dev_fd, bool all, struct err *e)
     return 0;
 }
 
+/* ---- which device numbers -------------------------------------------- */
+
+#define REG(n) BPF_REG_##n
+#define LOAD32(dst, offset)                                                                      \
+    {                                                                                            \
+        BPF_LDX | BPF_MEM | BPF_W, dst, REG(1), offset, 0                                        \
+    }
+#define ALU(op, dst, value)                                                                      \
+    {                                                                                            \
+        BPF_ALU64 | BPF_##op | BPF_K, dst, 0, 0, value                                           \
+    }
+#define COPY(dst, src)                                                                           \
+    {                                                                                            \
+        BPF_ALU64 | BPF_MOV | BPF_X, dst, src, 0, 0                                              \
+    }
+#define JUMP(op, reg, value, by)                                                                 \
+    {                                                                                            \
+        BPF_JMP | BPF_##op | BPF_K, reg, 0, by, value                                            \
+    }
+#define RETURN                                                                                   \
+    {                                                                                            \
+        BPF_JMP | BPF_EXIT, 0, 0, 0, 0                                                           \
+    }
+
+/* As docker: any node may be made, only these may be opened. The number in a comment is the
+ * instruction's, a jump goes to its own number + 1 + its distance. */
+static const struct bpf_insn filter[] = {
+    LOAD32(REG(2), offsetof(struct bpf_cgroup_dev_ctx, access_type)), /* 0: access << 16 | type */
+    LOAD32(REG(3), offsetof(struct bpf_cgroup_dev_ctx, major)),       /* 1 */
+    LOAD32(REG(4), offsetof(struct bpf_cgroup_dev_ctx, minor)),       /* 2 */
+    COPY(REG(5), REG(2)),                                             /* 3 */
+    ALU(RSH, REG(5), 16),                                             /* 4 */
+    ALU(AND, REG(5), BPF_DEVCG_ACC_READ | BPF_DEVCG_ACC_WRITE),       /* 5 */
+    JUMP(JEQ, REG(5), 0, 12),                                         /* 6: only mknod: 19 */
+    ALU(AND, REG(2), 0xffff),                                         /* 7 */
+    JUMP(JNE, REG(2), BPF_DEVCG_DEV_CHAR, 12),                        /* 8: 21 */
+    JUMP(JEQ, REG(3), 136, 9),                                        /* 9: pts: 19 */
+    JUMP(JEQ, REG(3), 5, 6), /* 10: tty, console, ptmx: 17 */
+    JUMP(JNE, REG(3), 1, 9), /* 11: 21 */
+    JUMP(JEQ, REG(4), 3, 6), /* 12: null: 19 */
+    JUMP(JEQ, REG(4), 5, 5), /* 13: zero: 19 */
+    JUMP(JLT, REG(4), 7, 6), /* 14: 21 */
+    JUMP(JGT, REG(4), 9, 5), /* 15: 21 */
+    JUMP(JA, 0, 0, 2),       /* 16: full, random, urandom: 19 */
+    JUMP(JGT, REG(4), 2, 3), /* 17: 21 */
+    JUMP(JA, 0, 0, 0),       /* 18: 19 */
+    ALU(MOV, REG(0), 1),     /* 19 */
+    RETURN,                  /* 20 */
+    ALU(MOV, REG(0), 0),     /* 21 */
+    RETURN,                  /* 22 */
+};
+
 int devices_restrict(int cgroup_fd, struct err *e)
 {
-    (void)cgroup_fd;
-    (void)e;
+    union bpf_attr load = { .prog_type = BPF_PROG_TYPE_CGROUP_DEVICE,
+                            .insns = (uint64_t)(uintptr_t)filter,
+                            .insn_cnt = ARRAY_LEN(filter),
+                            .license = (uint64_t)(uintptr_t) "MIT" };
+    autofd int prog = sys_bpf(BPF_PROG_LOAD, &load, sizeof(load));
+    union bpf_attr attach = { .target_fd = (uint32_t)cgroup_fd,
+                              .attach_bpf_fd = (uint32_t)prog,
+                              .attach_type = BPF_CGROUP_DEVICE };
+
+    if (prog < 0)
+        return err_os(e, "device filter");
+    if (sys_bpf(BPF_PROG_ATTACH, &attach, sizeof(attach)) < 0)
+        return err_os(e, "device filter");
     return 0;
 }

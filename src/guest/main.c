@@ -1,15 +1,29 @@
 /* One static program: PID 1 of the machine, and small tools by the name it is called with. */
 #include "guest/init.h"
+#include "guest/nsexec.h"
+#include "guest/reaper.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
 
 int main(int argc, char **argv)
 {
-    (void)argc;
-    (void)argv;
+    const char *name = argc > 0 ? base_name(argv[0]) : "";
+
+    if (strcmp(name, "nsexec") == 0)
+        return nsexec_main(argc, argv);
+    if (strcmp(name, "docker-init") == 0)
+        return reaper_main(argc, argv);
     if (getpid() != 1) {
-        fputs("a3s-box-guest-init: only as PID 1 of a machine\n", stderr);
+        (void)fputs("a3s-box-guest-init: only as PID 1 of a machine\n", stderr);
         return 1;
     }
     return init_main();

@@ -386,6 +386,7 @@ void process_exec(struct process *p)
     else if (place_fds(p, &e) >= 0 && prepare(p, &user, &env, &status, &e) >= 0 &&
              set_identity(p, &user, filter && !nnp, &e) >= 0 &&
              process_lookup(p->request->argv.v[0], &env, &path, &status, &e) >= 0) {
+        status = 125;
         reset_signals();
         if (nnp && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
             (void)err_os(&e, "no_new_privs");

@@ -229,7 +229,8 @@ class Vm:
                  "-device", "virtio-balloon-device", "-object", "rng-builtin,id=entropy",
                  "-device", "virtio-rng-device,rng=entropy"]
         self.began = time.monotonic()
-        self.qemu = subprocess.Popen(args, pass_fds=[fd], stdin=subprocess.DEVNULL)
+        self.qemu = subprocess.Popen(args, pass_fds=[fd], stdin=subprocess.DEVNULL,
+                                     stderr=self.console)
         theirs.close()
         self.sock.setblocking(False)
         self.sel = selectors.DefaultSelector()
@@ -338,7 +339,12 @@ class Vm:
         values.update(config)
         self.control.messages = [m for m in self.control.messages if m[0] not in (CREATED, FAILED)]
         self.control.send(CREATE, encode(CONTAINER, values))
-        kind, answer = self.control.wait(CREATED, FAILED)
+
+        def answers():
+            return [m for m in self.control.messages
+                    if m[0] in (CREATED, FAILED) and m[1]["container"] == box]
+        self.pump(answers, what="answer about " + box)
+        kind, answer = answers()[-1]
         return None if kind == CREATED else answer["text"]
 
     def start(self, argv, box="c1", port=EXEC, **request):
