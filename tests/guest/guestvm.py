@@ -230,7 +230,7 @@ class Vm:
                  "-device", "virtio-rng-device,rng=entropy"]
         self.began = time.monotonic()
         self.qemu = subprocess.Popen(args, pass_fds=[fd], stdin=subprocess.DEVNULL,
-                                     stderr=self.console)
+                                     stderr=subprocess.DEVNULL)
         theirs.close()
         self.sock.setblocking(False)
         self.sel = selectors.DefaultSelector()
