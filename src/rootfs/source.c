@@ -84,10 +84,12 @@ static ssize_t unpack_read(struct source *source, const void **ret, struct err *
         return 0;
     if (r != ARCHIVE_OK)
         return unpack_failed(u, e);
-    u->out += len;
-    if (u->out > u->limits.bytes_max)
+    if (u->out == u->limits.bytes_max && len)
         return err_set(e, ERR_LIMIT, "more than %ju bytes when decompressed",
                        (uintmax_t)u->limits.bytes_max);
+    if (len > u->limits.bytes_max - u->out)
+        len = u->limits.bytes_max - u->out; /* the error comes next, inside the guilty entry */
+    u->out += len;
     if (u->out > RATIO_FREE_LEN && u->out / u->limits.ratio_max > u->in)
         return err_set(e, ERR_LIMIT, "it decompresses to more than %u times its size",
                        u->limits.ratio_max);

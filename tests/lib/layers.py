@@ -24,7 +24,8 @@ import traceback
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("A3S_BUILD", TOP / "build/asan"))
-WORKER = BUILD / "src/image/a3s-box-image"
+BIN = pathlib.Path(os.environ.get("A3S_BIN", BUILD / "bin"))
+WORKER = BIN / "a3s-box-image"
 DUMP = BUILD / "tests/interop/ext4_dump"
 EPOCH = 1700000000
 
