@@ -88,18 +88,29 @@ void box_status(const struct box *box, int64_t now_ns, struct str *out)
     }
 }
 
-/* "k=v,k2=v2", sorted: the object's order is that of JSON_SORT_KEYS in the record. */
-static void labels_text(const json_t *labels, struct str *out)
+static int by_name(const void *a, const void *b)
 {
-    struct show_exec x = { .data = labels };
-    autoptr(show_template) t = NULL;
-    struct err ignored;
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
 
-    if (show_template_parse("{{range $k, $v := .}}{{$k}}={{$v}},{{end}}", &t, &ignored) < 0 ||
-        show_template_exec(t, &x, out, &ignored) < 0)
-        out->failed = true;
-    if (out->len)
-        out->p[--out->len] = '\0';
+/* "k=v,k2=v2", sorted. */
+static void labels_text(json_t *labels, struct str *out)
+{
+    size_t n = 0, max = json_object_size(labels);
+    autofree const char **keys = max ? calloc(max, sizeof(*keys)) : NULL;
+    const char *key;
+    json_t *value;
+
+    if (!keys)
+        return; /* none, or no memory for them */
+    json_object_foreach(labels, key, value)
+    {
+        keys[n++] = key;
+    }
+    qsort(keys, n, sizeof(*keys), by_name);
+    for (size_t i = 0; i < n; i++)
+        str_addf(out, "%s%s=%s", i ? "," : "", keys[i],
+                 json_string_value(json_object_get(labels, keys[i])));
 }
 
 /* Bytes of the writable layer that are really on disk. */

@@ -13,6 +13,7 @@ struct show_list {
     const struct show_table *table; /* borrowed */
     struct show_template *template; /* owned; NULL: json */
     bool header;
+    struct str rows; /* what has been added */
 };
 
 /* ---- alignment ---- */
@@ -160,6 +161,7 @@ int show_list_parse(const struct show_table *table, const char *format, struct s
     if (!l)
         return err_os(e, "format");
     l->table = table;
+    l->rows.max = OUTPUT_MAX;
     format = choose(table, format, &l->header);
     if (strcmp(format, "json") != 0) {
         if (!unescape(format, &text))
@@ -177,20 +179,21 @@ void show_list_free(struct show_list *l)
     if (!l)
         return;
     show_template_free(l->template);
+    str_done(&l->rows);
     free(l);
 }
 
-static int row(const struct show_list *l, const json_t *row, struct str *out, struct err *e)
+int show_list_add(struct show_list *l, const json_t *row, struct err *e)
 {
     struct show_exec x = { .data = row, .type = l->table->type };
     int r = 0;
 
     if (l->template)
-        r = show_template_exec(l->template, &x, out, e);
+        r = show_template_exec(l->template, &x, &l->rows, e);
     else
-        show_json(row, l->table->type, out);
-    if (r >= 0)
-        str_addc(out, '\n');
+        show_json(row, l->table->type, &l->rows);
+    if (r >= 0 && !str_addc(&l->rows, '\n'))
+        r = err_set(e, ERR_LIMIT, "Output is too big");
     return r;
 }
 
@@ -226,25 +229,31 @@ static int header(const struct show_list *l, struct str *out, struct err *e)
     return r;
 }
 
-int show_list_print(const struct show_list *l, const json_t *rows, FILE *out, struct err *e)
+int show_list_end(struct show_list *l, FILE *out, struct err *e)
 {
     autostr text = STR_INIT(OUTPUT_MAX), aligned = STR_INIT(OUTPUT_MAX);
-    struct str *result = &text;
-    const json_t *item;
-    int r = 0;
-    size_t i;
+    struct str *result = &l->rows;
+    int r;
 
-    if (l->header)
+    if (l->header) {
         r = header(l, &text, e);
-    json_array_foreach((json_t *)rows, i, item) /* jansson's macro wants it not const */
-        if (r >= 0) r = row(l, item, &text, e);
-    if (l->header && r >= 0) {
+        if (r < 0)
+            return r;
+        str_add(&text, str_c(&l->rows), l->rows.len);
         show_align(str_c(&text), MIN_WIDTH, &aligned);
         result = &aligned;
     }
-    if (r >= 0 && (text.failed || result->failed))
-        r = err_set(e, ERR_LIMIT, "Output is too big");
-    if (r >= 0)
-        (void)fwrite(str_c(result), 1, result->len, out); /* main checks the stream */
-    return r;
+    if (text.failed || result->failed)
+        return err_set(e, ERR_LIMIT, "Output is too big");
+    (void)fwrite(str_c(result), 1, result->len, out); /* main checks the stream */
+    return 0;
+}
+
+int show_list_print(struct show_list *l, const json_t *rows, FILE *out, struct err *e)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < json_array_size(rows) && r >= 0; i++)
+        r = show_list_add(l, json_array_get(rows, i), e);
+    return r < 0 ? r : show_list_end(l, out, e);
 }

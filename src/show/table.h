@@ -27,9 +27,12 @@ int show_list_parse(const struct show_table *table, const char *format, struct s
 void show_list_free(struct show_list *l);
 DEFINE_AUTOPTR(show_list)
 
-/* Print rows (an array). The header comes even when there are none. */
-int show_list_print(const struct show_list *l, const json_t *rows, FILE *out,
-                    struct err *e) MUST_CHECK;
+/* Add a row; it is kept as text. Then print all. The header comes even when there are no rows. */
+int show_list_add(struct show_list *l, const json_t *row, struct err *e) MUST_CHECK;
+int show_list_end(struct show_list *l, FILE *out, struct err *e) MUST_CHECK;
+
+/* Both, for rows that are in an array. */
+int show_list_print(struct show_list *l, const json_t *rows, FILE *out, struct err *e) MUST_CHECK;
 
 /* Go's tabwriter with padding 3 and blanks: cells end with a tab, and each column is as wide as
  * its longest cell plus 3, at least `min_width`. The last cell of a line is not padded. */

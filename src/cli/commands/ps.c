@@ -32,8 +32,19 @@ static bool shown(const struct ps_args *args, const struct show_filters *filters
            (box_state_is_live(box->state) && box->state != BOX_STARTING);
 }
 
+static int add_row(struct show_list *out, const struct box *box, const struct box_row_how *how,
+                   struct err *e)
+{
+    json_t *row = box_row(box, how);
+    int r = row ? show_list_add(out, row, e) : err_set(e, ERR_LIMIT, "Out of memory");
+
+    json_decref(row);
+    return r;
+}
+
 /* The rows to print, newest first. */
-static int collect(struct cli *cli, const struct ps_args *args, json_t *rows, struct err *e)
+static int collect(struct cli *cli, const struct ps_args *args, struct show_list *out,
+                   struct err *e)
 {
     struct box_row_how how = { time_real_ns(), args->no_trunc, args->size, cli->home };
     struct show_filters filters;
@@ -53,8 +64,7 @@ static int collect(struct cli *cli, const struct ps_args *args, json_t *rows, st
         if (!shown(args, &filters, list.v[i]) || !box_filter_match(&filter, list.v[i]))
             continue;
         left -= left > 0;
-        if (json_array_append_new(rows, box_row(list.v[i], &how)) < 0)
-            r = err_set(e, ERR_LIMIT, "Out of memory");
+        r = add_row(out, list.v[i], &how, e);
     }
     box_list_done(&list);
     return r;
@@ -77,22 +87,14 @@ static int ps_run(struct cli *cli, const void *own_args, int argc UNUSED, char *
 {
     struct ps_args args = *(const struct ps_args *)own_args;
     autoptr(show_list) list = NULL;
-    json_t *rows;
     int r;
 
     if (args.latest)
         args.last = 1;
     r = cli_format(cli, &box_table, choose_format(&args), &list, e);
-    if (r < 0)
-        return r;
-    rows = json_array();
-    if (!rows)
-        return err_set(e, ERR_LIMIT, "Out of memory");
-    r = collect(cli, &args, rows, e);
     if (r >= 0)
-        r = show_list_print(list, rows, cli->out, e);
-    json_decref(rows);
-    return r;
+        r = collect(cli, &args, list, e);
+    return r < 0 ? r : show_list_end(list, cli->out, e);
 }
 
 static const struct ps_args ps_defaults = { .last = -1 };
