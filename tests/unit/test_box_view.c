@@ -1,0 +1,238 @@
+/* Boxes as rows, filters over them, and lists of processes. */
+#include "cli/box_filter.h"
+#include "cli/box_inspect.h"
+#include "cli/box_row.h"
+#include "cli/proc_table.h"
+
+#include "util/time.h"
+
+#include <locale.h>
+
+#include "unit.h"
+
+#define NOW    INT64_C(1795354396000000000)
+#define AGO(s) (NOW - (s) * (int64_t)NS_PER_S)
+
+static struct box *make(const char *name, enum box_state state, int64_t age_s)
+{
+    struct box *box = calloc(1, sizeof(*box));
+
+    assert_non_null(box);
+    memset(box->id, 'a' + (int)(age_s % 6), ID_LEN - 1);
+    box->name = strdup(name);
+    box->state = state;
+    box->created_ns = AGO(age_s);
+    box->started_ns = AGO(age_s / 2);
+    box->finished_ns = AGO(60);
+    box->exit_code = 3;
+    box->error = strdup("");
+    box->tier = strdup("cold");
+    box->spec.image = strdup("local/busybox:latest");
+    box->spec.image_id = strdup("sha256:0123456789abcdef");
+    box->spec.labels = json_pack("{s:s, s:s}", "tier", "db", "com.docker.x", "a,b=c");
+    assert_true(strv_add(&box->spec.cmd, "sh") && strv_add(&box->spec.cmd, "-c") &&
+                strv_add(&box->spec.cmd, "echo a long command line"));
+    return box;
+}
+
+static void expect_status(enum box_state state, const char *want)
+{
+    autoptr(box) box = make("web", state, 400);
+    autostr text = STR_INIT(100);
+
+    box_status(box, NOW, &text);
+    assert_string_equal(str_c(&text), want);
+}
+
+static void test_status(void **state UNUSED)
+{
+    expect_status(BOX_CREATED, "Created");
+    expect_status(BOX_STARTING, "Created");
+    expect_status(BOX_RUNNING, "Up 3 minutes");
+    expect_status(BOX_STOPPING, "Up 3 minutes");
+    expect_status(BOX_PAUSED, "Up 3 minutes (Paused)");
+    expect_status(BOX_STOPPED, "Exited (3) About a minute ago");
+    expect_status(BOX_DEAD, "Dead");
+    expect_status(BOX_REMOVING, "Removal In Progress");
+}
+
+static void test_row(void **state UNUSED)
+{
+    autoptr(box) box = make("web", BOX_RUNNING, 400);
+    json_t *row = box_row(box, &(struct box_row_how){ .now_ns = NOW });
+    autoptr(show_list) l = NULL;
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    struct err e;
+
+    assert_int_equal(
+        show_list_parse(&box_table,
+                        "{{.ID}}|{{.Command}}|{{.Labels}}|{{.Label \"tier\"}}|"
+                        "{{.Label \"none\"}}|{{.RunningFor}}|{{.CreatedAt}}|{{.State}}",
+                        &l, &e),
+        0);
+    assert_int_equal(show_list_add(l, row, &e), 0);
+    assert_int_equal(show_list_end(l, out, &e), 0);
+    assert_int_equal(fclose(out), 0);
+    assert_string_equal(
+        text, "eeeeeeeeeeee|\"sh -c echo a long \xe2\x80\xa6\"|com.docker.x=a,b=c,tier=db|"
+              "db||6 minutes ago|2026-11-22 13:26:36 +0000 UTC|running\n");
+    free(text);
+    json_decref(row);
+}
+
+static void test_all_columns(void **state UNUSED)
+{
+    autoptr(box) box = make("web", BOX_RUNNING, 400);
+    json_t *row = box_row(box, &(struct box_row_how){ .now_ns = NOW });
+
+    for (const struct show_column *c = box_table.columns; c->field; c++)
+        if (!json_object_get(row, c->field))
+            fail_msg("no %s in a row", c->field);
+    json_decref(row);
+}
+
+static bool matches(const char *filter, const struct box *box)
+{
+    struct box *boxes[] = { (struct box *)box };
+    struct box_list all = { boxes, 1 };
+    struct show_filters filters;
+    struct box_filter f;
+    struct err e;
+
+    assert_int_equal(show_filters_parse(&filter, 1, box_filter_keys, &filters, &e), 0);
+    assert_int_equal(box_filter_init(&f, &filters, &all, &e), 0);
+    return box_filter_match(&f, box);
+}
+
+static void test_filters(void **state UNUSED)
+{
+    static const char *const yes[] = {
+        "name=web",
+        "name=^/web",
+        "name=^web",
+        "name=e",
+        "id=eeee",
+        "label=tier",
+        "label=tier=db",
+        "label=com.docker.x=a,b=c",
+        "exited=3",
+        "status=exited",
+        "status=stopped",
+        "ancestor=local/busybox",
+        "ancestor=local/busybox:latest",
+        "ancestor=0123456789ab",
+        "ancestor=sha256:0123",
+        "network=none",
+        "health=none",
+        "is-task=false",
+    };
+    static const char *const no[] = {
+        "name=^eb",         "name=web1",      "id=eeef",        "label=tie",
+        "label=tier=d",     "exited=4",       "status=running", "ancestor=local/busy",
+        "ancestor=busybox", "network=bridge", "health=healthy", "is-task=true",
+        "volume=x",         "publish=80",     "expose=80",      "before=web-1",
+        "since=web-1",
+    };
+    autoptr(box) box = make("web-1", BOX_STOPPED, 400);
+
+    for (size_t i = 0; i < ARRAY_LEN(yes); i++)
+        if (!matches(yes[i], box))
+            fail_msg("%s does not match", yes[i]);
+    for (size_t i = 0; i < ARRAY_LEN(no); i++)
+        if (matches(no[i], box))
+            fail_msg("%s matches", no[i]);
+}
+
+static void test_inspect(void **state UNUSED)
+{
+    static const struct {
+        const char *template, *want;
+    } rows[] = {
+        { "{{.Name}} {{.Path}} {{.Args}}", "/web sh [-c echo a long command line]" },
+        { "{{.State.Status}} {{.State.Running}} {{.State.ExitCode}}", "exited false 3" },
+        { "{{.HostConfig.RestartPolicy}} {{.HostConfig.Binds}} {{.HostConfig.PortBindings}}",
+          "{no 0} [] map[]" },
+        { "{{range .Config.Env}}{{println .}}{{end}}{{range .Mounts}}{{.Type}}{{end}}", "" },
+        { "{{index .Config.Labels \"tier\"}} {{.Config.Healthcheck}}", "|" },
+        { "{{if .State.Running}}up{{else}}down{{end}} {{json .NetworkSettings.Ports}}",
+          "down {}" },
+        { "{{range $k, $v := .NetworkSettings.Networks}}{{$k}}:{{$v.IPAddress}}{{end}}",
+          "none:" },
+        { "{{.Config.StopSignal}} {{.RestartCount}} {{.Driver}}", "SIGTERM 0 ext4" },
+    };
+    autoptr(box) box = make("web", BOX_STOPPED, 400);
+    json_t *o;
+
+    box->spec.stop_signal = 15;
+    o = box_inspect(box, "/home");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        autoptr(show_template) t = NULL;
+        autostr out = STR_INIT(0);
+        struct show_exec x = { .data = o, .type = &box_inspect_type, .missing_error = true };
+        struct err e;
+        int r;
+
+        assert_int_equal(show_template_parse(rows[i].template, &t, &e), 0);
+        r = show_template_exec(t, &x, &out, &e);
+        if (*rows[i].want == '|') /* docker: no health check, no such member */
+            assert_int_equal(r, -ERR_INVALID);
+        else
+            assert_string_equal(r < 0 ? e.text : str_c(&out), rows[i].want);
+    }
+    json_decref(o);
+}
+
+static void expect_procs(char *const *args, const char *want)
+{
+    struct proc_row rows[] = {
+        { .pid = 1,
+          .uid = 0,
+          .user = (char *)"root",
+          .state = (char *)"S",
+          .tty = (char *)"?",
+          .comm = (char *)"sh",
+          .args = (char *)"sh -c x\ty",
+          .cpu_ticks = 250,
+          .start_ns = NS_PER_S,
+          .rss_bytes = 4096,
+          .vsz_bytes = 8192,
+          .threads = 1 },
+        { .pid = 7, .ppid = 1, .uid = 1000, .comm = (char *)"kworker", .start_ns = NS_PER_S },
+    };
+    struct proc_list procs = { .uptime_ns = 101 * NS_PER_S, .procs = { rows, ARRAY_LEN(rows) } };
+    autostr out = STR_INIT(0);
+    struct err e;
+
+    if (proc_table(&procs, args, &out, &e) < 0)
+        str_addf(&out, "|%s", e.text);
+    assert_string_equal(str_c(&out), want);
+}
+
+static void test_procs(void **state UNUSED)
+{
+    expect_procs(
+        (char *[]){ (char *)"-eo", (char *)"pid,ppid,user,comm,args,time,rss,etime", NULL },
+        "PID\tPPID\tUSER\tCOMMAND\tCOMMAND\tTIME\tRSS\tELAPSED\n"
+        "1\t0\troot\tsh\tsh -c x?y\t00:00:02\t4\t01:40\n"
+        "7\t1\t1000\tkworker\t[kworker]\t00:00:00\t0\t01:40\n");
+    expect_procs((char *[]){ (char *)"-opid", (char *)"-o", (char *)"c", NULL },
+                 "PID\tC\n1\t2\n7\t0\n");
+    expect_procs((char *[]){ (char *)"-o", NULL }, "|'-o' needs a list of columns");
+    expect_procs((char *[]){ (char *)"-o", (char *)"nosuch", NULL }, "|unknown column 'nosuch'");
+    expect_procs((char *[]){ (char *)"--forest", NULL },
+                 "|ps option '--forest' is not known (known: -ef, aux, -o LIST)");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_status),      cmocka_unit_test(test_row),
+        cmocka_unit_test(test_all_columns), cmocka_unit_test(test_filters),
+        cmocka_unit_test(test_inspect),     cmocka_unit_test(test_procs),
+    };
+
+    (void)setlocale(LC_CTYPE, "C.UTF-8");
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
