@@ -16,6 +16,7 @@ static const struct opt rm_opts[] = {
 static int rm_one(struct cli *cli, struct db *db, struct box *box, const void *arg, struct err *e)
 {
     const struct rm_args *args = arg;
+    struct err gone;
     int r;
 
     if (box_state_is_live(box->state) && !args->force)
@@ -25,10 +26,11 @@ static int rm_one(struct cli *cli, struct db *db, struct box *box, const void *a
         r = box_stop(db, cli->home, box, SIGKILL, 0, e);
         if (r < 0)
             return r;
-        if (box->spec.auto_remove)
-            return 0; /* its shim removes it */
+        if (box->spec.auto_remove && box_reload(db, box, &gone) < 0)
+            return 0; /* its shim has removed it */
     }
-    return box_remove(db, cli->home, box, e);
+    r = box_remove(db, cli->home, box, e);
+    return r == -ERR_NOT_FOUND && args->force ? 0 : r;
 }
 
 static int rm_run(struct cli *cli, const void *args, int argc UNUSED, char **argv, struct err *e)
