@@ -87,6 +87,14 @@ static int send_size(struct io *io, struct err *e)
     return put(io, MSG_RESIZE, body, sizeof(body), e);
 }
 
+static int put_signal(struct io *io, int sig, struct err *e)
+{
+    uint8_t body[4];
+
+    put_u32be(body, (uint32_t)sig);
+    return put(io, MSG_SIGNAL, body, sizeof(body), e);
+}
+
 static int read_stdin(struct io *io, struct err *e)
 {
     uint8_t raw[MSG_DATA_MAX - DETACH_KEYS_MAX], out[MSG_DATA_MAX];
@@ -168,7 +176,7 @@ static int take_output(struct io *io, struct err *e)
     n = sink_write(sink, io->rx + io->rx_at, len, e);
     if (n < 0 && e->os == EPIPE) {
         finish(io, SESSION_NO_READER, 128 + SIGPIPE);
-        return 0;
+        return io->s->pipe_signal ? put_signal(io, SIGPIPE, e) : 0;
     }
     if (n < 0)
         return (int)n;
@@ -274,7 +282,6 @@ static int take_signal(struct io *io, struct err *e)
 {
     struct signalfd_siginfo info;
     ssize_t n = read(io->signal_fd, &info, sizeof(info));
-    uint8_t body[4];
     int sig;
 
     if (n != (ssize_t)sizeof(info))
@@ -292,8 +299,7 @@ static int take_signal(struct io *io, struct err *e)
         finish(io, SESSION_INTERRUPTED, 1);
         return 0;
     }
-    put_u32be(body, (uint32_t)sig);
-    return put(io, MSG_SIGNAL, body, sizeof(body), e);
+    return put_signal(io, sig, e);
 }
 
 /* ---- the loop --------------------------------------------------------- */

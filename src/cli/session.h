@@ -19,6 +19,7 @@ struct session {
     bool out, err;      /* print its standard output, its standard error; false: drop it */
     bool sig_proxy;     /* forward signals; else they end the session */
     bool until_started; /* `exec -d`: over when the process runs */
+    bool pipe_signal;   /* send SIGPIPE to the process when nobody reads our output any more */
     struct detach_keys keys;
 };
 
