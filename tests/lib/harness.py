@@ -29,6 +29,7 @@ BIN = pathlib.Path(os.environ.get("A3S_BIN", TOP / "bin"))
 TIMEOUT = 120  # seconds for one command: a boot under a busy software CPU may take 10
 
 tests = []
+environment = {}  # for every command of every test: what a kind of test needs
 
 
 class Failure(Exception):
@@ -80,7 +81,7 @@ class Home:
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="a3s-test-"))
         self.path = self.dir / "home"
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("A3S_")}
-        self.env |= {"A3S_HOME": str(self.path), "HOME": str(self.dir)}
+        self.env |= {"A3S_HOME": str(self.path), "HOME": str(self.dir)} | environment
         if image:
             self.a3s("load", "-q", "-i", busybox_tar())
 
