@@ -25,7 +25,8 @@ def parameters(head):
     for c in inner:
         depth += (c in "([{") - (c in ")]}")
         n += c == "," and depth == 0
-    return n - bool(re.search(r"struct err \*\w+\s*$", inner))
+    # The error does not count, nor what only a library's callback type asks for.
+    return n - bool(re.search(r"struct err \*\w+\s*$", inner)) - inner.count(" UNUSED")
 
 
 def nesting(body):

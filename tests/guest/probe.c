@@ -119,12 +119,13 @@ static int flood(void)
 int main(int argc, char **argv)
 {
     const char *do_ = argc > 1 ? argv[1] : "";
-    int a = argc > 2 ? atoi(argv[argc > 4 ? 3 : 2]) : 0;
+    int a = argc > 2 ? atoi(argv[argc > 4 ? 3 : 2]) : 0; /* banned: our tests' own arguments */
+    int b = argc > 4 ? atoi(argv[4]) : 0;                /* banned: likewise */
 
     if (strcmp(do_, "vsock-echo") == 0)
         return vsock_echo((unsigned)a);
     if (strcmp(do_, "node") == 0 && argc > 4)
-        return node(argv[2], (unsigned)a, (unsigned)atoi(argv[4]));
+        return node(argv[2], (unsigned)a, (unsigned)b);
     if (strcmp(do_, "memory") == 0)
         return memory((size_t)a);
     if (strcmp(do_, "attach") == 0)
