@@ -1,3 +1,4 @@
+#include "shim/lean.h"
 #include "shim/shim.h"
 #include "util/fd.h"
 #include "util/log.h"
@@ -75,6 +76,7 @@ void shim_started(struct shim *sh)
     send_pending_signals(sh);
     if (sh->box->spec.timeout_ns)
         loop_timer(sh->loop, &sh->run_timer, sh->box->spec.timeout_ns);
+    lean_after_start();
 }
 
 static void on_run_timer(struct timer *t)

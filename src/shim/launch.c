@@ -51,7 +51,8 @@ static int open_box(struct shim *sh, const char *box_id, struct err *e)
         r = box_find(db, sh->home, box_id, &sh->box, e);
     if (r < 0)
         return r;
-    log_set_box(sh->box->id); /* the same whenever the record is read again */
+    (void)snprintf(sh->short_id, sizeof(sh->short_id), "%.12s", sh->box->id);
+    log_set_box(sh->short_id);
     sh->dir_fd = box_open_dir(sh->home, sh->box, e);
     if (sh->dir_fd < 0)
         return sh->dir_fd;
@@ -78,7 +79,10 @@ static int claim(struct shim *sh, struct err *e)
     int r;
 
     r = proc_start_time(getpid(), &change.shim_start, e);
-    return r < 0 ? r : shim_record(sh, &change, e);
+    if (r == 0)
+        r = shim_record(sh, &change, e);
+    sh->claimed = r == 0;
+    return r;
 }
 
 static int listen_all(struct shim *sh, struct err *e)

@@ -107,8 +107,8 @@ static int run(struct shim *sh, const struct shim_args *args, struct err *e)
     r = shim_launch(sh, args, e);
     if (r < 0) {
         log_error("%s", e->text);
-        if (!sh->box || sh->box->state != BOX_STARTING || sh->dir_fd < 0) {
-            shim_report(sh, 125, e); /* the record is not ours */
+        if (!sh->claimed) {
+            shim_report(sh, 125, e);
             return r;
         }
         shim_start_failed(sh, 125, e);

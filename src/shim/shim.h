@@ -85,7 +85,9 @@ struct shim {
     const struct vm_engine *engine;
     const char *home;
     struct box *box;
-    int dir_fd; /* the box's directory; its flock says that we are the box's shim */
+    char short_id[13]; /* in our log */
+    bool claimed;      /* the record names us: how it ends is ours to say */
+    int dir_fd;        /* the box's directory; its flock says that we are the box's shim */
     int report_fd, console_fd;
     bool stdin_once; /* MSG_STDIN_EOF closes the workload's stdin */
 
