@@ -74,14 +74,14 @@ static int module_read_list(struct boot_modules *m)
     return m->text ? 0 : -1;
 }
 
-static void module_load(const char *name)
+static void module_load(const char *name, bool keep)
 {
     autofree char *path = str_format(MODULE_DIR "/%s", name);
     autofd int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 
     if (fd < 0 || (sys_finit_module(fd) < 0 && errno != EEXIST))
         log_warn("module %s: %s", name, strerror(errno));
-    if (path)
+    if (path && !keep)
         (void)unlink(path); /* its memory is the guest's */
 }
 
@@ -103,7 +103,7 @@ int boot_module_next(struct boot_modules *m)
         return 0;
     }
     if (!strchr(name, '/'))
-        module_load(name);
+        module_load(name, false);
     return 1;
 }
 
@@ -111,6 +111,29 @@ void boot_modules_done(struct boot_modules *m)
 {
     free(m->text);
     *m = (struct boot_modules){ 0 };
+}
+
+int boot_modprobe(int argc, char **argv)
+{
+    static const struct {
+        const char *alias, *part; /* what the kernel asks for; what is in the modules' names */
+    } known[] = { { "net-pf-40", "vsock" }, { "fs-fuse", "-fuse." } };
+    struct boot_modules m = { .list = BOOT_MODULES_LATER };
+    const char *part = NULL;
+    int found = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(known); i++)
+        if (argc > 1 && strcmp(argv[argc - 1], known[i].alias) == 0)
+            part = known[i].part;
+    if (!part || module_read_list(&m) < 0)
+        return 1;
+    for (char *name; (name = strsep(&m.at, "\n"));)
+        if (*name && strstr(name, part) && !strchr(name, '/')) {
+            module_load(name, true);
+            found = 1;
+        }
+    boot_modules_done(&m);
+    return !found;
 }
 
 /* ---- the port -------------------------------------------------------- */

@@ -5,7 +5,9 @@
 
 #include <stdint.h>
 
-#define BOOT_PORT_NAME "a3s.channel"
+#define BOOT_PORT_NAME     "a3s.channel"
+#define BOOT_MODULES_NOW   "/modules/modules.boot"
+#define BOOT_MODULES_LATER "/modules/modules.later"
 
 /* Root, /dev, /proc, /sys, /run; "/" becomes something that containers can pivot away from. */
 int boot_mounts(struct err *e) MUST_CHECK;
@@ -21,6 +23,10 @@ struct boot_modules {
 /* Load the next one. Returns 1, or 0 when there are no more. */
 int boot_module_next(struct boot_modules *m);
 void boot_modules_done(struct boot_modules *m);
+
+/* The kernel runs us as /sbin/modprobe when something needs a module that has not been loaded yet
+ * (a program opens a vsock socket in the first half second). Returns the exit status. */
+int boot_modprobe(int argc, char **argv);
 
 /* The channel's port, opened; -1 when it is not there yet. */
 int boot_open_port(void);

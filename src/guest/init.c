@@ -109,8 +109,6 @@ static int on_open(struct channel *ch, struct stream *s, uint32_t port)
     case PORT_PORT_FORWARD:
         return RESET_REFUSED;
     default:
-        while (boot_module_next(&g->later_modules)) /* vsock is one of them */
-            ;
         return relay_open(g, s, port);
     }
 }
@@ -163,8 +161,8 @@ static int guest_boot(struct guest *g, struct err *e)
 {
     int r;
 
-    g->boot_modules.list = "/modules/modules.boot";
-    g->later_modules.list = "/modules/modules.later";
+    g->boot_modules.list = BOOT_MODULES_NOW;
+    g->later_modules.list = BOOT_MODULES_LATER;
     if ((r = boot_mounts(e)) < 0 || (r = loop_new(&g->loop, e)) < 0)
         return r;
     r = g->uevents.fd = uevent_open(e);
@@ -176,7 +174,6 @@ static int guest_boot(struct guest *g, struct err *e)
     if ((r = boot_cgroups(e)) < 0 || (r = watch_children(g, e)) < 0)
         return r;
     boot_network();
-    boot_sysctl("kernel/modprobe", "\n"); /* there is none: do not look for it */
     if (fs_write_kernel(AT_FDCWD, "/proc/self/oom_score_adj", "-1000", e) < 0)
         return -1;
     (void)prctl(PR_SET_DUMPABLE, 0);

@@ -1,4 +1,5 @@
 /* One static program: PID 1 of the machine, and small tools by the name it is called with. */
+#include "guest/boot.h"
 #include "guest/init.h"
 #include "guest/nsexec.h"
 #include "guest/reaper.h"
@@ -22,6 +23,8 @@ int main(int argc, char **argv)
         return nsexec_main(argc, argv);
     if (strcmp(name, "docker-init") == 0)
         return reaper_main(argc, argv);
+    if (strcmp(name, "modprobe") == 0)
+        return boot_modprobe(argc, argv);
     if (getpid() != 1) {
         (void)fputs("a3s-box-guest-init: only as PID 1 of a machine\n", stderr);
         return 1;
