@@ -1,6 +1,7 @@
 #include "image/image.h"
 
 #include "db/db.h"
+#include "image/sandbox.h"
 #include "oci/load.h"
 #include "util/parse.h"
 
@@ -106,6 +107,8 @@ int verb_load(int argc, char **argv, struct err *e)
     if (r == 0)
         r = image_open_home(&options.home, &db, e);
     if (r == 0)
+        r = sandbox_enter(options.home, e);
+    if (r == 0)
         r = load_archive(db, fd, &options, print_loaded, stdout, e);
     return r < 0 ? r : finish_output(e);
 }
@@ -153,6 +156,8 @@ int verb_import(int argc, char **argv, struct err *e)
         r = open_input(input, &fd, e);
     if (r == 0)
         r = image_open_home(&options.home, &db, e);
+    if (r == 0)
+        r = sandbox_enter(options.home, e);
     if (r == 0)
         r = import_archive(db, fd, &options, print_loaded, stdout, e);
     return r < 0 ? r : finish_output(e);
