@@ -2,8 +2,10 @@
 
 #include "proto/msg.h"
 #include "util/fd.h"
+#include "util/time.h"
 
 #include <fcntl.h>
+#include <poll.h>
 
 const struct tlv_row ctl_request_rows[] = {
     { 1, TLV_U64, offsetof(struct ctl_request, op) },
@@ -51,6 +53,27 @@ static int reply_error(const struct ctl_reply *reply, struct err *e)
                    reply->error.text ? reply->error.text : "the box's shim refused");
 }
 
+/* Wait for the first byte of the answer (or its end). */
+static int await(int fd, struct ctl_tick *tick, struct err *e)
+{
+    struct pollfd p = { .fd = fd, .events = POLLIN };
+    int r = 0;
+
+    while (tick && r >= 0) {
+        uint64_t now = time_mono_ns();
+        uint64_t ms = now < tick->at_ns ? (tick->at_ns - now) / NS_PER_MS + 1 : 0;
+
+        r = poll(&p, 1, ms > INT32_MAX ? INT32_MAX : (int)ms);
+        if (r > 0)
+            return 0;
+        if (r < 0)
+            r = errno == EINTR ? 0 : err_os(e, "poll");
+        else if (time_mono_ns() >= tick->at_ns)
+            r = tick->fn(tick, e);
+    }
+    return r;
+}
+
 static int call(int fd, const struct ctl_request *req, struct ctl_reply *ret, struct err *e)
 {
     struct ctl_reply reply = { 0 };
@@ -61,6 +84,8 @@ static int call(int fd, const struct ctl_request *req, struct ctl_reply *ret, st
     r = config_encode(ctl_request, req, &buf, e);
     if (r == 0)
         r = msg_send(fd, MSG_CTL_REQUEST, buf.p, buf.len, e);
+    if (r == 0)
+        r = await(fd, req->tick, e);
     if (r < 0)
         return r;
     r = msg_recv(fd, &buf, &m, e);

@@ -33,11 +33,19 @@ enum ctl_op {
     CTL_RESIZE = 9, /* cols, rows of the main PTY */
 };
 
+/* Called at a moment while an answer is awaited; `fn` sets the next one. < 0 from it, with *e
+ * set, gives up waiting. Embedded in the caller's object. */
+struct ctl_tick {
+    uint64_t at_ns; /* monotonic */
+    int (*fn)(struct ctl_tick *t, struct err *e);
+};
+
 struct ctl_request {
     uint64_t op; /* enum ctl_op */
     uint64_t signal, timeout_ns, cols, rows;
-    bool attach_stdin;  /* CTL_ATTACH: this client feeds stdin (else only watches) */
-    bool attach_output; /* CTL_ATTACH: wants stdout and stderr */
+    bool attach_stdin;     /* CTL_ATTACH: this client feeds stdin (else only watches) */
+    bool attach_output;    /* CTL_ATTACH: wants stdout and stderr */
+    struct ctl_tick *tick; /* for ctl_call() only, not sent; NULL: wait in silence */
 };
 
 struct ctl_reply {

@@ -229,13 +229,14 @@ int box_unpause(struct db *db, const char *home, struct box *box, struct err *e)
     return simple(db, home, box, &(struct ctl_request){ .op = CTL_RESUME }, e);
 }
 
-int box_wait(struct db *db, const char *home, struct box *box, int *ret_exit_code, struct err *e)
+int box_wait(struct db *db, const char *home, struct box *box, struct ctl_tick *tick,
+             int *ret_exit_code, struct err *e)
 {
     struct ctl_reply reply = { 0 };
     int r = 0;
 
     if (box_state_is_live(box->state))
-        r = ask(db, home, box, &(struct ctl_request){ .op = CTL_WAIT }, &reply, e);
+        r = ask(db, home, box, &(struct ctl_request){ .op = CTL_WAIT, .tick = tick }, &reply, e);
     if (r < 0)
         return r;
     if (r == 0) {

@@ -124,6 +124,11 @@ def top_lists_what_runs_in_the_box(home):
     rows = home.out("top", "web", "-eo", "pid,comm").splitlines()
     equal(rows[0].split(), ["PID", "COMMAND"])
     equal(rows[1].split()[0], "1")
+    table = json.loads(home.out("top", "--format", "json", "web", "-eo", "pid,comm"))
+    equal((table["Titles"], table["Processes"][0][0]), (["PID", "COMMAND"], "1"))
+    r = home.a3s("wait", "--timeout", "1500ms", "--heartbeat-interval", "1", "web", status=1)
+    equal((r.out, r.err), ("", "a3s-box wait: still waiting for web (1s)\n"
+                               "Error: Box web has not ended in time\n"))
     contains(home.a3s("top", "web", "--forest", status=1).err, "ps option '--forest' is not known")
 
 

@@ -140,7 +140,11 @@ static void print_info(const json_t *o, FILE *out)
     fprintf(out, "Home directory: %s\n", text(o, "DockerRootDir", NULL));
     fprintf(out, "Boxes: %lld total, %lld running, %lld paused\n", number(o, "Containers"),
             number(o, "ContainersRunning"), number(o, "ContainersPaused"));
-    fprintf(out, "Images: %lld (%s)\n", number(o, "Images"), str_c(&images));
+    fprintf(out, "Images: %lld cached (%s)\n", number(o, "Images"), str_c(&images));
+    fprintf(out, "Virtualization: %s\n",
+            json_is_true(json_object_get(json_object_get(o, "Accelerator"), "KVM"))
+                ? "KVM"
+                : "software only (KVM does not work here)");
     fprintf(out, "Engine: %s %s (%s)\n", text(o, "Engine", "Name"), text(o, "Engine", "Version"),
             text(o, "Engine", "Path"));
     fprintf(out, "Accelerator: %s\n", text(o, "Accelerator", "Name"));
