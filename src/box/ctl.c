@@ -54,7 +54,7 @@ static int reply_error(const struct ctl_reply *reply, struct err *e)
 }
 
 /* Wait for the first byte of the answer (or its end). */
-static int await(int fd, struct ctl_tick *tick, struct err *e)
+static int await(int fd, struct tick *tick, struct err *e)
 {
     struct pollfd p = { .fd = fd, .events = POLLIN };
     int r = 0;
@@ -74,7 +74,8 @@ static int await(int fd, struct ctl_tick *tick, struct err *e)
     return r;
 }
 
-static int call(int fd, const struct ctl_request *req, struct ctl_reply *ret, struct err *e)
+static int call(int fd, const struct ctl_request *req, struct tick *tick, struct ctl_reply *ret,
+                struct err *e)
 {
     struct ctl_reply reply = { 0 };
     autostr buf = STR_INIT(0);
@@ -85,7 +86,7 @@ static int call(int fd, const struct ctl_request *req, struct ctl_reply *ret, st
     if (r == 0)
         r = msg_send(fd, MSG_CTL_REQUEST, buf.p, buf.len, e);
     if (r == 0)
-        r = await(fd, req->tick, e);
+        r = await(fd, tick, e);
     if (r < 0)
         return r;
     r = msg_recv(fd, &buf, &m, e);
@@ -110,13 +111,19 @@ static int call(int fd, const struct ctl_request *req, struct ctl_reply *ret, st
 int ctl_call(const char *home, const struct box *box, const struct ctl_request *req,
              struct ctl_reply *ret, struct err *e)
 {
+    return ctl_call_tick(home, box, req, NULL, ret, e);
+}
+
+int ctl_call_tick(const char *home, const struct box *box, const struct ctl_request *req,
+                  struct tick *tick, struct ctl_reply *ret, struct err *e)
+{
     autofd int fd = -1;
     int r;
 
     fd = ctl_connect(home, box, BOX_CTL_SOCK, e);
     if (fd < 0)
         return fd;
-    r = call(fd, req, ret, e);
+    r = call(fd, req, tick, ret, e);
     /* The shim's own refusals are whole sentences; failures of the connection are not. */
     if (r == -(int)ERR_UNAVAILABLE || r == -(int)ERR_CORRUPT)
         return err_ctx(e, "box %s", box->name);

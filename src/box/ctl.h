@@ -19,6 +19,7 @@
 #pragma once
 
 #include "box/box.h"
+#include "box/tick.h"
 #include "proto/config.h"
 
 enum ctl_op {
@@ -33,19 +34,11 @@ enum ctl_op {
     CTL_RESIZE = 9, /* cols, rows of the main PTY */
 };
 
-/* Called at a moment while an answer is awaited; `fn` sets the next one. < 0 from it, with *e
- * set, gives up waiting. Embedded in the caller's object. */
-struct ctl_tick {
-    uint64_t at_ns; /* monotonic */
-    int (*fn)(struct ctl_tick *t, struct err *e);
-};
-
 struct ctl_request {
     uint64_t op; /* enum ctl_op */
     uint64_t signal, timeout_ns, cols, rows;
-    bool attach_stdin;     /* CTL_ATTACH: this client feeds stdin (else only watches) */
-    bool attach_output;    /* CTL_ATTACH: wants stdout and stderr */
-    struct ctl_tick *tick; /* for ctl_call() only, not sent; NULL: wait in silence */
+    bool attach_stdin;  /* CTL_ATTACH: this client feeds stdin (else only watches) */
+    bool attach_output; /* CTL_ATTACH: wants stdout and stderr */
 };
 
 struct ctl_reply {
@@ -64,3 +57,6 @@ int ctl_connect(const char *home, const struct box *box, const char *socket,
 /* One request and its answer, blocking. The shim's error comes back as ours. */
 int ctl_call(const char *home, const struct box *box, const struct ctl_request *req,
              struct ctl_reply *ret, struct err *e) MUST_CHECK;
+/* The same; `tick` (may be NULL) is called while the answer is awaited. */
+int ctl_call_tick(const char *home, const struct box *box, const struct ctl_request *req,
+                  struct tick *tick, struct ctl_reply *ret, struct err *e) MUST_CHECK;

@@ -145,12 +145,12 @@ int box_start(struct db *db, const char *home, struct box *box, const struct box
 /* One request. Returns 1, or 0 when the box turned out not to run: *box then says how it ended,
  * or is as it was when it has been removed. */
 static int ask(struct db *db, const char *home, struct box *box, const struct ctl_request *req,
-               struct ctl_reply *ret, struct err *e)
+               struct tick *tick, struct ctl_reply *ret, struct err *e)
 {
     struct err ignored;
     int r;
 
-    r = ctl_call(home, box, req, ret, e);
+    r = ctl_call_tick(home, box, req, tick, ret, e);
     if (r == 0)
         return 1;
     if (r != -ERR_STATE && r != -ERR_UNAVAILABLE && r != -ERR_NOT_FOUND)
@@ -181,7 +181,7 @@ int box_stop(struct db *db, const char *home, struct box *box, int signal, uint6
         return 0;
     req.timeout_ns =
         timeout_ns == UINT64_MAX ? box->spec.stop_timeout_s * 1000000000 : timeout_ns;
-    r = ask(db, home, box, &req, &reply, e);
+    r = ask(db, home, box, &req, NULL, &reply, e);
     if (r <= 0)
         return r;
     config_done(ctl_reply, &reply);
@@ -194,7 +194,7 @@ static int simple(struct db *db, const char *home, struct box *box, const struct
     struct ctl_reply reply = { 0 };
     int r;
 
-    r = ask(db, home, box, req, &reply, e);
+    r = ask(db, home, box, req, NULL, &reply, e);
     if (r == 0)
         return err_set(e, ERR_STATE, "Box %s is not running", box->name);
     if (r < 0)
@@ -229,14 +229,14 @@ int box_unpause(struct db *db, const char *home, struct box *box, struct err *e)
     return simple(db, home, box, &(struct ctl_request){ .op = CTL_RESUME }, e);
 }
 
-int box_wait(struct db *db, const char *home, struct box *box, struct ctl_tick *tick,
+int box_wait(struct db *db, const char *home, struct box *box, struct tick *tick,
              int *ret_exit_code, struct err *e)
 {
     struct ctl_reply reply = { 0 };
     int r = 0;
 
     if (box_state_is_live(box->state))
-        r = ask(db, home, box, &(struct ctl_request){ .op = CTL_WAIT, .tick = tick }, &reply, e);
+        r = ask(db, home, box, &(struct ctl_request){ .op = CTL_WAIT }, tick, &reply, e);
     if (r < 0)
         return r;
     if (r == 0) {

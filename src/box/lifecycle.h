@@ -49,7 +49,7 @@ int box_kill(struct db *db, const char *home, struct box *box, int signal,
 int box_pause(struct db *db, const char *home, struct box *box, struct err *e) MUST_CHECK;
 int box_unpause(struct db *db, const char *home, struct box *box, struct err *e) MUST_CHECK;
 /* Blocks until it has ended (at once when it does not run). `tick` may be NULL. */
-int box_wait(struct db *db, const char *home, struct box *box, struct ctl_tick *tick,
+int box_wait(struct db *db, const char *home, struct box *box, struct tick *tick,
              int *ret_exit_code, struct err *e) MUST_CHECK;
 int box_procs(const char *home, struct box *box, struct proc_list *ret, struct err *e) MUST_CHECK;
 

@@ -3,7 +3,8 @@
 #include "util/parse.h"
 #include "util/time.h"
 
-#define OWN_TIMEOUT INT32_MIN /* nobody gave one: the box's */
+#define OWN_TIMEOUT INT32_MIN       /* nobody gave one: the box's */
+#define FOREVER_NS  (INT64_MAX / 4) /* 73 years; far enough from an overflow */
 
 struct stop_args {
     int timeout_s;
@@ -41,7 +42,7 @@ static int stop_run(struct cli *cli, const void *args, int argc UNUSED, char **a
     if (a->signal && parse_signal(a->signal, &how.signal, e) < 0)
         return err_set(e, ERR_INVALID, "Unknown signal: %.100s", a->signal);
     if (a->timeout_s == -1)
-        how.timeout_ns = UINT64_MAX - 1;
+        how.timeout_ns = FOREVER_NS;
     else if (a->timeout_s >= 0)
         how.timeout_ns = (uint64_t)a->timeout_s * NS_PER_S;
     return cli_each_box(cli, argv,

@@ -19,7 +19,7 @@ static const struct opt wait_opts[] = {
 };
 
 struct waiting {
-    struct ctl_tick tick;
+    struct tick tick;
     struct cli *cli;
     const struct wait_args *args;
     const char *name;
@@ -31,7 +31,7 @@ static void set_tick(struct waiting *w)
     w->tick.at_ns = w->end_ns < w->beat_ns ? w->end_ns : w->beat_ns;
 }
 
-static int tick(struct ctl_tick *t, struct err *e)
+static int tick(struct tick *t, struct err *e)
 {
     struct waiting *w = CONTAINER_OF(t, struct waiting, tick);
     uint64_t now = time_mono_ns();
