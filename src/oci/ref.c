@@ -247,5 +247,8 @@ const char *ref_familiar_name(const char *full)
 
     if (!path)
         return full;
-    return name && !strchr(name, '/') ? name : path;
+    if (name && !strchr(name, '/'))
+        return name;
+    /* "docker.io/host.example/x" without its host would be on another one. */
+    return strchr(path, '/') && looks_like_host(path, strcspn(path, "/")) ? full : path;
 }

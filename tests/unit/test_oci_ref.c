@@ -36,6 +36,7 @@ static void references(void **state UNUSED)
     good("[::1]:5000/a/b:t", "[::1]:5000/a/b:t", "[::1]:5000/a/b:t");
     good("[fe80::1]/a", "[fe80::1]/a:latest", "[fe80::1]/a:latest");
     good("a__b/c-d--e.f:T_1.x-", "docker.io/a__b/c-d--e.f:T_1.x-", "a__b/c-d--e.f:T_1.x-");
+    good("docker.io/host.io/x", "docker.io/host.io/x:latest", "docker.io/host.io/x:latest");
     good("Host/x", "Host/x:latest", "Host/x:latest");
 }
 
