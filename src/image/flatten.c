@@ -1,12 +1,16 @@
 #include "image/image.h"
 
+#include "oci/digest.h"
 #include "rootfs/build.h"
 
 #include <fcntl.h>
 
+/* Both digests are computed as for a real image, so that the time compares. */
 static int add_layer(struct rootfs *fs, const char *path, struct err *e)
 {
     const struct unpack_limits limits = UNPACK_LIMITS_DEFAULT;
+    struct source_hash packed = { 0 }, plain = { 0 };
+    struct digest digest, diff_id;
     struct source_fd in = { 0 };
     autoptr(unpack) unpack = NULL;
     autofd int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -16,9 +20,21 @@ static int add_layer(struct rootfs *fs, const char *path, struct err *e)
         return err_os(e, "open");
     r = source_fd_init(&in, fd, UINT64_MAX, e);
     if (r == 0)
-        r = unpack_open(&in.source, &limits, &unpack, e);
+        r = source_hash_init(&packed, &in.source, e);
     if (r == 0)
-        r = rootfs_layer(fs, unpack_source(unpack), e);
+        r = unpack_open(&packed.source, &limits, &unpack, e);
+    if (r == 0)
+        r = source_hash_init(&plain, unpack_source(unpack), e);
+    if (r == 0)
+        r = rootfs_layer(fs, &plain.source, e);
+    if (r == 0)
+        r = source_hash_finish(&packed, &digest, e);
+    if (r == 0)
+        r = source_hash_finish(&plain, &diff_id, e);
+    if (r == 0)
+        printf("%s %s\n", digest.text, diff_id.text);
+    source_hash_done(&plain);
+    source_hash_done(&packed);
     source_fd_done(&in);
     return r;
 }
