@@ -6,21 +6,22 @@ static const char *const group_titles[GROUP_N] = {
     [GROUP_LOOK] = "Look at boxes",
     [GROUP_IMAGE] = "Images",
     [GROUP_SYSTEM] = "System",
+    [GROUP_DOCKER] = "The same, in docker's groups",
 };
 
 static void list_group(const struct command *const *list, int group, FILE *out)
 {
     bool titled = false;
 
-    for (; *list; list++) {
-        const struct command *c = *list;
+    for (size_t i = 0; list[i]; i++) {
+        const struct command *c = list[i];
 
         if ((group >= 0 && (int)c->group != group) || (c->flags & CMD_HIDDEN))
             continue;
         if (!titled)
             fprintf(out, "\n%s:\n", group >= 0 ? group_titles[group] : "Commands");
         titled = true;
-        fprintf(out, "  %-14s  %s\n", c->name, c->summary);
+        fprintf(out, "  %-14s  %s\n", cli_name(list, c), c->summary);
     }
 }
 

@@ -21,3 +21,13 @@ The script for bash is made from the command and option tables.
   $ bash try.sh logs --t
   --tail
   --timestamps
+
+Groups complete their commands, and the options of these.
+
+  $ bash try.sh image l
+  load
+  ls
+  $ bash try.sh container ls --no
+  --no-trunc
+  $ bash try.sh cont
+  container

@@ -17,3 +17,11 @@ The same with -h, but for run and create, where it is docker's --hostname.
   $ a3s-box help | sed -n 's/^  \([a-z][a-z-]*\) .*/\1/p' | grep -vE '^(run|create)$' | while read -r c; do
   >     [ "$(a3s-box "$c" -h)" = "$(a3s-box "$c" --help)" ] || echo "$c: -h is not --help"
   > done
+
+Commands of groups have their own name in their help.
+
+  $ for g in container image system; do
+  >     a3s-box "$g" | sed -n 's/^  \([a-z][a-z-]*\) .*/\1/p' | while read -r c; do
+  >         a3s-box "$g" "$c" --help | head -n 1 | grep -q "^Usage:  a3s-box $g $c" || echo "$g $c"
+  >     done
+  > done

@@ -86,6 +86,60 @@ Help goes to standard output, with -h as with --help, wherever it stands among t
   $ a3s-box stop -t 3 --help | head -n 1
   Usage:  a3s-box stop [OPTIONS] BOX [BOX...]
 
+Docker's groups hold the same commands, some under their names there.
+
+  $ a3s-box image
+  Usage:  a3s-box image COMMAND
+  
+  Commands on images
+  
+  Commands:
+    import          Make an image from a tar of a root file system
+    inspect         Show everything known about images
+    load            Load images from a tar archive or stdin
+    ls              List images
+    rm              Remove one or more images
+    tag             Give an image another name
+  
+  Options:
+    -h, --help  Print this help
+  $ a3s-box image ls
+  REPOSITORY   TAG       IMAGE ID   CREATED   SIZE
+  $ a3s-box image images -q
+  $ a3s-box container ls -aq
+  $ a3s-box image inspect nosuch
+  []
+  ! Error: No such image: nosuch
+  [1]
+  $ a3s-box image lss
+  ! Error: unknown command: a3s-box image lss
+  !
+  ! Did you mean 'a3s-box image ls'?
+  !
+  ! Run 'a3s-box image --help' for more information
+  [1]
+  $ a3s-box image ls --nosuch
+  ! Error: unknown flag: --nosuch
+  !
+  ! Run 'a3s-box image ls --help' for more information
+  [2]
+  $ a3s-box image --nosuch
+  ! Error: unknown flag: --nosuch
+  !
+  ! Run 'a3s-box image --help' for more information
+  [2]
+  $ a3s-box system info --format '{{.Images}}'
+  0
+  $ a3s-box help container ls | head -n 1
+  Usage:  a3s-box container ls [OPTIONS]
+  $ a3s-box help container nosuch
+  ! Error: unknown help topic: nosuch
+  [1]
+  $ a3s-box rm --nosuch 2>&1 | tail -n 1
+  Run 'a3s-box rm --help' for more information
+  $ a3s-box image rm --nosuch 2>&1 | tail -n 1
+  Run 'a3s-box image rm --help' for more information
+
 Neither A3S_HOME nor HOME: commands that need it say so, others work.
 
   $ env -u A3S_HOME -u HOME a3s-box ps

@@ -13,7 +13,7 @@ static const char head[] =
     "}\n"
     "_a3s_box() {\n"
     "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-    "    local cmd= args=0 skip=0 stop=0 valued= options= kind= i w\n"
+    "    local cmd= args=0 skip=0 stop=0 valued= options= members= kind= i w\n"
     "    COMPREPLY=()\n"
     "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
     "        w=${COMP_WORDS[i]}\n"
@@ -24,6 +24,9 @@ static const char head[] =
     "            skip=0\n"
     "        elif [[ $w == -* && $w != *=* && \" $valued \" == *\" $w \"* ]]; then\n"
     "            skip=1\n"
+    "        elif [[ $w != -* && $kind == group ]]; then\n"
+    "            cmd=\"$cmd $w\"\n"
+    "            _a3s_box_command \"$cmd\"\n"
     "        elif [[ $w != -* ]]; then\n"
     "            args=$((args + 1))\n"
     "        fi\n"
@@ -51,6 +54,7 @@ static const char tail[] =
     "        object)\n"
     "            COMPREPLY=($(compgen -W \"$(_a3s_box_names -a; _a3s_box_images)\" -- \"$cur\")) "
     ";;\n"
+    "        group) COMPREPLY=($(compgen -W \"$members\" -- \"$cur\")) ;;\n"
     "        command) COMPREPLY=($(compgen -W \"$_a3s_box_commands\" -- \"$cur\")) ;;\n"
     "        file) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n"
     "        esac\n"
@@ -99,27 +103,44 @@ static void valued_name(const struct opt *o, void *arg)
         option_name(o, arg);
 }
 
-static void write_command(const struct command *c, FILE *out)
+static void write_names(const struct command *const *list, FILE *out)
 {
-    fprintf(out, "    %s)\n        kind=%s\n        options='", c->name, kind_name(c->arg));
+    for (size_t i = 0; list[i]; i++)
+        if (!(list[i]->flags & CMD_HIDDEN))
+            fprintf(out, "%s%s", i ? " " : "", cli_name(list, list[i]));
+}
+
+/* One case of _a3s_box_command: what is known about a command, or about a group. */
+static void write_command(const char *group, const char *name, const struct command *c, FILE *out)
+{
+    fprintf(out, "    '%s%s%s')\n        kind=%s\n        options='", group, *group ? " " : "",
+            name, c->sub ? "group" : kind_name(c->arg));
     if (c->opts)
         opt_each(c->opts, option_name, out);
     fputs("'\n        valued='", out);
     if (c->opts)
         opt_each(c->opts, valued_name, out);
+    fputs("'\n        members='", out);
+    if (c->sub)
+        write_names(c->sub, out);
     fputs("' ;;\n", out);
+}
+
+static void write_commands(const char *group, const struct command *const *list, FILE *out)
+{
+    for (size_t i = 0; list[i]; i++) {
+        write_command(group, cli_name(list, list[i]), list[i], out);
+        if (list[i]->sub && !*group)
+            write_commands(list[i]->name, list[i]->sub, out);
+    }
 }
 
 static void write_bash(FILE *out)
 {
     fputs("_a3s_box_commands='", out);
-    for (const struct command *const *c = cli_commands(); *c; c++)
-        if (!((*c)->flags & CMD_HIDDEN))
-            fprintf(out, "%s%s", c == cli_commands() ? "" : " ", (*c)->name);
-    fputs("'\n", out);
-    fputs("_a3s_box_command() {\n    case $1 in\n", out);
-    for (const struct command *const *c = cli_commands(); *c; c++)
-        write_command(*c, out);
+    write_names(cli_commands(), out);
+    fputs("'\n_a3s_box_command() {\n    case $1 in\n", out);
+    write_commands("", cli_commands(), out);
     fputs("    esac\n}\n", out);
     fputs(head, out);
     fputs(tail, out);

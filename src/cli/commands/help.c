@@ -19,7 +19,7 @@ static int help_run(struct cli *cli, const void *args UNUSED, int argc, char **a
         c = list ? cli_find(list, *argv) : NULL;
         if (!c)
             return err_set(e, ERR_NOT_FOUND, "unknown help topic: %.100s", *argv);
-        (void)snprintf(path + used, sizeof(path) - used, " %s", c->name);
+        (void)snprintf(path + used, sizeof(path) - used, " %s", cli_name(list, c));
         list = c->sub;
     }
     cli_help(c, path, cli->out);

@@ -70,6 +70,7 @@ static int image_inspect_run(struct cli *cli, const void *own_args, int argc UNU
 
 const struct command cmd_image_inspect = {
     .name = "image-inspect",
+    .sub_name = "inspect",
     .synopsis = "[OPTIONS] IMAGE [IMAGE...]",
     .summary = "Show everything known about images",
     .group = GROUP_IMAGE,

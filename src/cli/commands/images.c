@@ -80,6 +80,7 @@ static int images_run(struct cli *cli, const void *own_args, int argc UNUSED, ch
 
 const struct command cmd_images = {
     .name = "images",
+    .sub_name = "ls",
     .synopsis = "[OPTIONS] [REPOSITORY[:TAG]]",
     .summary = "List images",
     .details = "Fields of a template: .Containers .CreatedAt .CreatedSince .Digest .ID .Pulled\n"

@@ -101,6 +101,7 @@ static const struct ps_args ps_defaults = { .last = -1 };
 
 const struct command cmd_ps = {
     .name = "ps",
+    .sub_name = "ls",
     .synopsis = "[OPTIONS]",
     .summary = "List boxes",
     .details = "Fields of a template: .Command .CreatedAt .ID .Image .Label \"KEY\" .Labels\n"

@@ -46,6 +46,7 @@ static int rmi_run(struct cli *cli, const void *args, int argc UNUSED, char **ar
 
 const struct command cmd_rmi = {
     .name = "rmi",
+    .sub_name = "rm",
     .synopsis = "[OPTIONS] IMAGE [IMAGE...]",
     .summary = "Remove one or more images",
     .group = GROUP_IMAGE,
