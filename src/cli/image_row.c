@@ -128,36 +128,56 @@ static bool name_matches(const char *reference, const char *only)
            fnmatch(only, repository, FNM_PATHNAME) == 0 || strcmp(only, reference) == 0;
 }
 
-int image_rows(const struct image *img, const struct image_row_how *how, const char *only,
-               json_t *rows, struct err *e)
+static bool match_name(const char *value, const void *arg)
 {
-    bool dangling = !img->references[0];
+    return name_matches(arg, value);
+}
 
-    for (size_t i = 0; dangling || img->references[i]; i++) {
+static bool row_wanted(const struct image_row_how *how, const char *reference)
+{
+    return (!how->only || name_matches(reference, how->only)) &&
+           show_filters_any(how->filters, "reference", match_name, reference);
+}
+
+static int add_row(json_t *rows, json_t *own_row, struct err *e)
+{
+    return json_array_append_new(rows, own_row) < 0 ? err_set(e, ERR_LIMIT, "Out of memory") : 0;
+}
+
+static int dangling_row(const struct image *img, const struct image_row_how *how, json_t *rows,
+                        struct err *e)
+{
+    json_t *row = new_row(img, how);
+
+    if (row) {
+        cli_set(row, "Repository", json_string(NONE));
+        cli_set(row, "Tag", json_string(NONE));
+        cli_set(row, "Reference", json_string(NONE));
+        cli_set(row, "Digest", json_string(NONE));
+    }
+    return add_row(rows, row, e);
+}
+
+int image_rows(const struct image *img, const struct image_row_how *how, json_t *rows,
+               struct err *e)
+{
+    int r = 0;
+
+    if (!img->references[0])
+        return how->only ? 0 : dangling_row(img, how, rows, e);
+    for (size_t i = 0; r == 0 && img->references[i]; i++) {
         json_t *row;
 
-        if (only && (dangling || !name_matches(img->references[i], only))) {
-            if (dangling)
-                return 0;
+        if (!row_wanted(how, img->references[i]))
             continue;
-        }
         row = new_row(img, how);
-        if (row && !dangling) {
+        if (row) {
             set_name(row, img->references[i]);
             set_digest(row, img->repo_digests[i]);
         }
-        if (row && dangling) {
-            cli_set(row, "Repository", json_string(NONE));
-            cli_set(row, "Tag", json_string(NONE));
-            cli_set(row, "Reference", json_string(NONE));
-            cli_set(row, "Digest", json_string(NONE));
-        }
-        if (json_array_append_new(rows, row) < 0)
-            return err_set(e, ERR_LIMIT, "Out of memory");
-        if (dangling)
-            return 0;
+        r = add_row(rows, row, e);
     }
-    return 0;
+    return r;
 }
 
 const char *const image_filter_keys[] = { "before",    "dangling", "label",

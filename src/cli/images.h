@@ -22,12 +22,13 @@ extern const char *const image_filter_keys[];
 struct image_row_how {
     int64_t now_ns;
     bool no_trunc;
+    const char *only;                   /* a repository or repository:tag, or NULL */
+    const struct show_filters *filters; /* reference= picks among an image's names, too */
 };
 
-/* Append one row per reference; a single one of "<none>" for an image without. `only` is a
- * repository or repository:tag, or NULL. */
-int image_rows(const struct image *img, const struct image_row_how *how, const char *only,
-               json_t *rows, struct err *e) MUST_CHECK;
+/* Append one row per reference; a single one of "<none>" for an image without. */
+int image_rows(const struct image *img, const struct image_row_how *how, json_t *rows,
+               struct err *e) MUST_CHECK;
 
 /* before= and since= name images of `list`: checked and looked up once. */
 struct image_filter {

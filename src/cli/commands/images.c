@@ -36,9 +36,9 @@ static const char *choose_format(const struct images_args *args)
 static int collect(struct cli *cli, const struct images_args *args, const char *only,
                    json_t *rows, struct err *e)
 {
-    struct image_row_how how = { time_real_ns(), args->no_trunc };
     struct image_list list = { 0 };
     struct show_filters filters;
+    struct image_row_how how = { time_real_ns(), args->no_trunc, only, &filters };
     struct image_filter filter;
     autoptr(db) db = NULL;
     int r;
@@ -52,7 +52,7 @@ static int collect(struct cli *cli, const struct images_args *args, const char *
         r = image_list(db, cli->home, &list, e);
     for (size_t i = 0; r >= 0 && i < list.n; i++)
         if (image_filter_match(&filter, list.v[i]))
-            r = image_rows(list.v[i], &how, only, rows, e);
+            r = image_rows(list.v[i], &how, rows, e);
     image_list_done(&list);
     return r;
 }
