@@ -10,9 +10,10 @@
 #define TMPL_NODES_MAX ((size_t)64 << 20) /* bytes of nodes */
 #define TMPL_VALUE_MAX ((size_t)64 << 20) /* bytes of values during one execution */
 #define TMPL_DEPTH_MAX 200                /* nesting of actions, parentheses and JSON values */
-#define TMPL_CALLS_MAX 200                /* nesting of {{template}}; each is some KiB of stack */
-#define TMPL_STEPS_MAX 5000000            /* nodes visited by one execution: about a second */
-#define TMPL_WIDTH_MAX 1000000            /* printf's widths, as in Go */
+#define TMPL_CALLS_MAX 200                /* nesting of {{template}} */
+#define TMPL_STACK_MAX 1000    /* nesting of all that together; each is up to 3 KiB of stack */
+#define TMPL_STEPS_MAX 5000000 /* nodes visited by one execution: about a second */
+#define TMPL_WIDTH_MAX 1000000 /* printf's widths, as in Go */
 
 enum token_type {
     T_ERROR,

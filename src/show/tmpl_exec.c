@@ -443,8 +443,8 @@ static int eval_pipe(struct exec *x, const struct value *dot, const struct node 
     const struct value *final = NULL;
     int r = 0;
 
-    if (x->depth >= TMPL_DEPTH_MAX * 4)
-        return fail(x, "expression is nested too deeply");
+    if (x->depth >= TMPL_STACK_MAX)
+        return fail(x, "template is nested too deeply");
     x->depth++;
     x->at = pipe;
     for (const struct node *cmd = pipe->items; cmd && r >= 0; cmd = cmd->next) {
@@ -607,24 +607,22 @@ static int walk_template(struct exec *x, const struct value *dot, const struct n
     return r;
 }
 
-static int walk(struct exec *x, const struct value *dot, const struct node *n)
+static int print_action(struct exec *x, const struct value *dot, const struct node *n)
 {
     struct value v;
-    int r;
+    int r = eval_pipe(x, dot, n->pipe, &v);
 
-    x->at = n;
-    r = step(x);
-    if (r < 0)
-        return r;
+    return r < 0 || n->pipe->decl ? r : print(x, n, &v);
+}
+
+static int walk_inner(struct exec *x, const struct value *dot, const struct node *n)
+{
     switch ((int)n->type) {
     case N_TEXT:
         str_add(x->out, n->text, n->len);
         return WALK_ON;
     case N_ACTION:
-        r = eval_pipe(x, dot, n->pipe, &v);
-        if (r >= 0 && !n->pipe->decl)
-            r = print(x, n, &v);
-        return r;
+        return print_action(x, dot, n);
     case N_IF:
     case N_WITH:
         return walk_if(x, dot, n);
@@ -641,6 +639,22 @@ static int walk(struct exec *x, const struct value *dot, const struct node *n)
     default:
         return fail(x, "unknown node");
     }
+}
+
+static int walk(struct exec *x, const struct value *dot, const struct node *n)
+{
+    int r;
+
+    x->at = n;
+    r = step(x);
+    if (r < 0)
+        return r;
+    if (x->depth >= TMPL_STACK_MAX)
+        return fail(x, "template is nested too deeply");
+    x->depth++;
+    r = walk_inner(x, dot, n);
+    x->depth--;
+    return r;
 }
 
 int show_template_exec(const struct show_template *t, const struct show_exec *how,

@@ -228,13 +228,31 @@ static void test_depth(void **state UNUSED)
     }
 }
 
+/* Neither alone is too deep: a template that calls itself inside of many blocks. */
+static void test_depth_together(void **state UNUSED)
+{
+    autoptr(show_template) t = NULL;
+    autostr text = STR_INIT(0), out = STR_INIT(0);
+    struct err e;
+
+    str_adds(&text, "{{define \"x\"}}");
+    repeat(&text, "{{if 1}}{{with 1}}", 90);
+    str_adds(&text, "{{template \"x\"}}");
+    repeat(&text, "{{end}}{{end}}", 90);
+    str_adds(&text, "{{end}}{{template \"x\"}}");
+    assert_int_equal(show_template_parse(str_c(&text), &t, &e), 0);
+    assert_int_equal(show_template_exec(t, &(struct show_exec){ 0 }, &out, &e), -ERR_INVALID);
+    assert_non_null(strstr(e.text, "template is nested too deeply"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_language), cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_types),    cmocka_unit_test(test_missing_in_struct),
-        cmocka_unit_test(test_header),   cmocka_unit_test(test_steps),
-        cmocka_unit_test(test_output),   cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_language),       cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_types),          cmocka_unit_test(test_missing_in_struct),
+        cmocka_unit_test(test_header),         cmocka_unit_test(test_steps),
+        cmocka_unit_test(test_output),         cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_depth_together),
     };
 
     (void)setlocale(LC_CTYPE, "C.UTF-8");
