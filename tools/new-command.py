@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """new-command.py NAME: make src/cli/commands/NAME.c from the template, and register it."""
-import pathlib, re, sys
+import pathlib, re, shutil, subprocess, sys
 
 top = pathlib.Path(__file__).resolve().parent.parent
 name = sys.argv[1]
@@ -13,6 +13,8 @@ if source.exists():
 
 text = (top / "tools/command.c.in").read_text()
 source.write_text(text.replace("@id@", ident).replace("@name@", name))
+if shutil.which("clang-format"):
+    subprocess.run(["clang-format", "-i", str(source)], check=True)
 
 table = top / "src/cli/commands.def"
 lines = table.read_text().splitlines()
