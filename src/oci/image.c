@@ -357,6 +357,19 @@ int image_list(struct db *db, const char *home, struct image_list *ret, struct e
     return 0;
 }
 
+int image_exists(struct db *db, const char *id, struct err *e)
+{
+    autostmt st = { 0 };
+    int r;
+
+    r = stmt_open(db, &st, e, "SELECT 1 FROM image_content WHERE image_id = ?", "s", id);
+    if (r >= 0)
+        r = stmt_step(&st, e);
+    if (r < 0)
+        return r;
+    return r ? 0 : err_set(e, ERR_NOT_FOUND, "No such image: %s", id);
+}
+
 int image_touch(struct db *db, const struct image *img, struct err *e)
 {
     int r = db_exec(db, e, "UPDATE images SET used_ns = ? WHERE image_id = ?", "ls",

@@ -71,6 +71,9 @@ int image_list(struct db *db, const char *home, struct image_list *ret, struct e
 int image_tag(struct db *db, const char *home, const char *from, const char *to,
               struct err *e) MUST_CHECK;
 
+/* 0 while the image is in the store, NOT_FOUND after its removal. */
+int image_exists(struct db *db, const char *id, struct err *e) MUST_CHECK;
+
 /* Remember that a box was made of it (for eviction). */
 int image_touch(struct db *db, const struct image *img, struct err *e) MUST_CHECK;
 

@@ -14,7 +14,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 from imagestore import Store
-from layers import BIN, Tar, case, fsck, main, names, sha
+from layers import BIN, Skip, Tar, case, fsck, main, names, sha
 
 OCI = "application/vnd.oci.image."
 
@@ -352,6 +352,25 @@ def killed_while_loading():
             assert s.rows() == {}
         s.run("load", data=simple().tar())
         assert len(s.files()) == 4, s.files()  # nothing of the killed ones is left
+
+
+@case
+def a_full_disk():
+    if os.geteuid() != 0:
+        raise Skip("needs root to mount a small file system")
+    big = Layout()
+    big.add(big.manifest([Tar().file("f", os.urandom(9 << 20)).bytes()]), "big")
+    with Store() as s:
+        s.home.mkdir()
+        p = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m,mode=0700", "tmpfs", s.home])
+        if p.returncode:
+            raise Skip("cannot mount")
+        try:
+            s.refused(big.tar(), "No space left on device")
+            s.run("load", data=simple().tar())
+            assert len(s.files()) == 4
+        finally:
+            subprocess.run(["umount", "-l", s.home], check=True)
 
 
 @case
