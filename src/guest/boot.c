@@ -74,12 +74,19 @@ static int module_read_list(struct boot_modules *m)
     return m->text ? 0 : -1;
 }
 
+/* Without a scan of its own, of 256 possible targets, loading virtio_scsi costs 3 ms instead of 100
+ * under TCG: all our disks are at target 0, see boot_scan_disks(). */
+static const char *module_options(const char *name)
+{
+    return strstr(name, "-scsi_mod.") ? "scan=manual" : "";
+}
+
 static void module_load(const char *name, bool keep)
 {
     autofree char *path = str_format(MODULE_DIR "/%s", name);
     autofd int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 
-    if (fd < 0 || (sys_finit_module(fd) < 0 && errno != EEXIST))
+    if (fd < 0 || (sys_finit_module(fd, module_options(name)) < 0 && errno != EEXIST))
         log_warn("module %s: %s", name, strerror(errno));
     if (path && !keep)
         (void)unlink(path); /* its memory is the guest's */
@@ -111,6 +118,23 @@ void boot_modules_done(struct boot_modules *m)
 {
     free(m->text);
     *m = (struct boot_modules){ 0 };
+}
+
+void boot_scan_disks(void)
+{
+    DIR *dir = opendir("/sys/class/scsi_host");
+    struct dirent *entry;
+    struct err e;
+
+    while (dir && (entry = readdir(dir))) {
+        autofree char *path = str_format("%s/scan", entry->d_name);
+
+        if (path && entry->d_name[0] != '.' &&
+            fs_write_kernel(dirfd(dir), path, "0 0 -", &e) < 0)
+            log_warn("%s", e.text);
+    }
+    if (dir)
+        (void)closedir(dir);
 }
 
 int boot_modprobe(int argc, char **argv)

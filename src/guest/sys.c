@@ -41,9 +41,9 @@ int sys_pivot_root(const char *new_root, const char *put_old)
     return (int)syscall(SYS_pivot_root, new_root, put_old);
 }
 
-int sys_finit_module(int fd)
+int sys_finit_module(int fd, const char *options)
 {
-    return (int)syscall(SYS_finit_module, fd, "", 0);
+    return (int)syscall(SYS_finit_module, fd, options, 0);
 }
 
 int sys_seccomp_filter(const void *filter, uint16_t count)

@@ -15,7 +15,7 @@ int sys_pidfd_open(pid_t pid);
 int sys_pidfd_signal(int pidfd, int sig);
 int sys_execveat(int fd, char *const *argv, char *const *env); /* the file `fd` itself */
 int sys_pivot_root(const char *new_root, const char *put_old);
-int sys_finit_module(int fd);
+int sys_finit_module(int fd, const char *options);
 int sys_seccomp_filter(const void *filter, uint16_t count); /* struct sock_filter[] */
 int sys_bpf(int cmd, void *attr, uint32_t size);
 int sys_close_from(int first);
