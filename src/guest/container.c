@@ -28,7 +28,7 @@ struct container *container_find(struct guest *g, const char *id)
 {
     struct container *c = g->containers;
 
-    while (c && (!id || strcmp(c->config.id, id) != 0))
+    while (c && (!id || c->state == CONTAINER_ENDED || strcmp(c->config.id, id) != 0))
         c = c->next;
     return c;
 }
@@ -54,6 +54,7 @@ static void container_free(struct container *c)
     loop_timer_cancel(c->guest->loop, &c->deadline);
     close_fd(&c->setup.fd);
     close_fd(&c->pidfd);
+    close_fd(&c->mount_ns);
     close_fd(&c->devpts_fd);
     close_fd(&c->upper_fd);
     if (c->cgroup_fd >= 0)
@@ -104,6 +105,14 @@ static void on_setup(struct watch *w, uint32_t events UNUSED)
     outlet_config(&c->guest->control, MSG_CONTAINER_CREATED, container_ref, &ref);
 }
 
+static int open_mount_ns(pid_t pid, struct err *e)
+{
+    autofree char *path = str_format("/proc/%d/ns/mnt", (int)pid);
+    int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+
+    return fd < 0 ? err_os(e, "mount namespace") : fd;
+}
+
 static int container_spawn(struct container *c, struct err *e)
 {
     int pair[2];
@@ -126,7 +135,8 @@ static int container_spawn(struct container *c, struct err *e)
     c->pidfd = sys_pidfd_open(pid);
     if (c->pidfd < 0)
         return err_os(e, "pidfd");
-    if (fd_nonblock(c->setup.fd, true, e) < 0)
+    c->mount_ns = open_mount_ns(pid, e);
+    if (c->mount_ns < 0 || fd_nonblock(c->setup.fd, true, e) < 0)
         return -1;
     return loop_add(c->guest->loop, &c->setup, EPOLLIN, e);
 }
@@ -195,6 +205,7 @@ int container_create(struct guest *g, struct container_config *own_config, struc
                              .next = g->containers,
                              .config = *own_config,
                              .pidfd = -1,
+                             .mount_ns = -1,
                              .cgroup_fd = -1,
                              .upper_fd = -1,
                              .devpts_fd = -1,
@@ -273,11 +284,12 @@ void container_cancel(struct container *c)
     container_free(c);
 }
 
+/* The end of the process is news for the client; what the machine has to do about it can wait
+ * until it was told. */
 void container_exited(struct container *c, int wait_status)
 {
     struct guest *g = c->guest;
-    struct exit_info info = { .container = c->config.id };
-    struct err e;
+    struct exit_info info = { 0 };
 
     if (c->state == CONTAINER_SETUP && !c->failed)
         on_setup(&c->setup, 0); /* its last words */
@@ -285,11 +297,36 @@ void container_exited(struct container *c, int wait_status)
     if (c->main)
         session_exited(c->main, &info);
     sessions_forget(g, c);
+    c->exit = info;
+    c->state = CONTAINER_ENDED;
+    c->pid = 0;
+}
+
+static void container_clean(struct container *c)
+{
+    struct guest *g = c->guest;
+    struct err e;
+
     if (c->upper_fd >= 0 && mnt_freeze_fs(c->upper_fd, &e) < 0) {
         guest_log(g, "container %s: %s", c->config.id, e.text);
         (void)syncfs(c->upper_fd);
     }
+    c->exit.container = c->config.id;
     if (!c->failed)
-        outlet_config(&g->control, MSG_CONTAINER_EXITED, exit_info, &info);
+        outlet_config(&g->control, MSG_CONTAINER_EXITED, exit_info, &c->exit);
     container_free(c);
+}
+
+bool containers_sweep(struct guest *g)
+{
+    bool any = false;
+
+    for (struct container *c = g->containers, *next; c; c = next) {
+        next = c->next;
+        if (c->state != CONTAINER_ENDED)
+            continue;
+        container_clean(c);
+        any = true;
+    }
+    return any;
 }

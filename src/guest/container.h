@@ -5,6 +5,7 @@
  *   SETUP     the first process makes the root file system
  *   CREATED   it waits to be told what to become
  *   RUNNING   the main process was started
+ *   ENDED     the first process was reaped; waits for containers_sweep()
  *
  * The first process is PID 1 of the container's PID namespace; when it ends, by whatever means,
  * the kernel ends everything in it, and the container is gone.
@@ -18,6 +19,7 @@ enum container_state {
     CONTAINER_SETUP,
     CONTAINER_CREATED,
     CONTAINER_RUNNING,
+    CONTAINER_ENDED,
 };
 
 struct container {
@@ -28,6 +30,7 @@ struct container {
     char lower[32], upper[32]; /* block devices */
     pid_t pid;                 /* of the first process, 0: none yet */
     int pidfd;
+    int mount_ns;              /* held, so that unmounting is not part of the process's end */
     int cgroup_fd;
     int upper_fd;          /* writable layer's root; -1 when it is a tmpfs */
     int devpts_fd;         /* container's /dev/pts */
@@ -35,6 +38,7 @@ struct container {
     struct timer deadline; /* for disks */
     struct session *main;  /* borrowed; NULL when none */
     bool failed;           /* CONTAINER_FAILED was sent */
+    struct exit_info exit; /* when ENDED */
 };
 
 /* CONTAINER_CREATE: takes the config over, also on failure. What goes wrong later is told with
@@ -61,5 +65,8 @@ int container_signal(struct container *c, int sig, bool all, struct err *e) MUST
 /* Forget one that has no process yet. */
 void container_cancel(struct container *c);
 
-/* The first process was reaped. Frees the container. */
+/* The first process was reaped. */
 void container_exited(struct container *c, int wait_status);
+/* Clean up after those that ended and free them, when their clients have been told. Called between
+ * turns of the loop. Returns whether there were any. */
+bool containers_sweep(struct guest *g);

@@ -34,7 +34,6 @@ static void child_ended(struct guest *g, pid_t pid, int status)
 
     if (c) {
         container_exited(c, status);
-        control_container_gone(g);
     } else if (s) {
         exit_info_fill(&info, status, false);
         session_exited(s, &info);
@@ -185,6 +184,15 @@ static int guest_boot(struct guest *g, struct err *e)
     return loop_add(g->loop, &g->uevents, EPOLLIN, e);
 }
 
+/* What handlers have put into the channel goes now, not after another wait. */
+static void push(struct guest *g)
+{
+    struct err e;
+
+    if (!g->channel_lost && channel_unsent(g->channel) && channel_flush(g->channel, 0, &e) < 0)
+        return; /* the port is full, or `failed` was called: the loop goes on */
+}
+
 static int guest_run(struct guest *g, struct err *e)
 {
     while (!g->stopped) {
@@ -194,6 +202,9 @@ static int guest_run(struct guest *g, struct err *e)
             return r;
         sessions_sweep(g);
         relays_sweep(g);
+        push(g);
+        if (containers_sweep(g))
+            control_container_gone(g);
     }
     if (!g->channel_lost && channel_flush(g->channel, LAST_WORDS_MS, e) < 0)
         log_warn("%s", e->text);

@@ -145,10 +145,11 @@ int process_read_file(const char *path, size_t max, struct str *ret, struct err 
 
     if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
         return 0; /* as if it were not there */
+    if ((uint64_t)st.st_size < max)
+        max = (size_t)st.st_size;
     while (ret->len < max) {
-        size_t part = max - ret->len < 65536 ? max - ret->len : 65536;
-        char *at = str_reserve(ret, part);
-        ssize_t n = at ? read(fd, at, part) : -1;
+        char *at = str_reserve(ret, max - ret->len);
+        ssize_t n = at ? read(fd, at, max - ret->len) : -1;
 
         if (n < 0)
             return err_os(e, "read %s", path);
@@ -205,13 +206,14 @@ static int set_identity(const struct process *p, const struct user *u, bool keep
     uint64_t want = caps_wanted(p), known = 0, now;
 
     for (int cap = 0; cap < 64; cap++) {
-        int in = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
+        int r = want & CAP_BIT(cap) ? prctl(PR_CAPBSET_READ, cap, 0, 0, 0)
+                                    : prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
 
-        if (in < 0)
-            break;
-        known |= CAP_BIT(cap);
-        if (in && !(want & CAP_BIT(cap)) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+        if (r < 0 && errno == EINVAL)
+            break; /* beyond the last one that this kernel knows */
+        if (r < 0)
             return err_os(e, "drop capability %d", cap);
+        known |= CAP_BIT(cap);
     }
     if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setgroups(u->groups_n, u->groups) < 0 ||
         setresgid(u->gid, u->gid, u->gid) < 0 || setresuid(u->uid, u->uid, u->uid) < 0)
@@ -324,12 +326,12 @@ static int enter_cwd(const char *cwd, int *ret_status, struct err *e)
     return err_os(e, "chdir to cwd (\"%s\") failed", cwd);
 }
 
+/* PID 1 of the machine changed these and no others. */
 static void reset_signals(void)
 {
     sigset_t none;
 
-    for (int sig = 1; sig < 65; sig++)
-        (void)signal(sig, SIG_DFL); /* fails for KILL, STOP and libc's own: as wanted */
+    (void)signal(SIGPIPE, SIG_DFL);
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
