@@ -74,8 +74,8 @@ static int module_read_list(struct boot_modules *m)
     return m->text ? 0 : -1;
 }
 
-/* Without a scan of its own, of 256 possible targets, loading virtio_scsi costs 3 ms instead of 100
- * under TCG: all our disks are at target 0, see boot_scan_disks(). */
+/* Without a scan of its own, of 256 possible targets, loading virtio_scsi costs 3 ms instead of
+ * 100 under TCG: all our disks are at target 0, see boot_scan_disks(). */
 static const char *module_options(const char *name)
 {
     return strstr(name, "-scsi_mod.") ? "scan=manual" : "";
@@ -129,8 +129,7 @@ void boot_scan_disks(void)
     while (dir && (entry = readdir(dir))) {
         autofree char *path = str_format("%s/scan", entry->d_name);
 
-        if (path && entry->d_name[0] != '.' &&
-            fs_write_kernel(dirfd(dir), path, "0 0 -", &e) < 0)
+        if (path && entry->d_name[0] != '.' && fs_write_kernel(dirfd(dir), path, "0 0 -", &e) < 0)
             log_warn("%s", e.text);
     }
     if (dir)

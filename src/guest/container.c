@@ -105,12 +105,12 @@ static void on_setup(struct watch *w, uint32_t events UNUSED)
     outlet_config(&c->guest->control, MSG_CONTAINER_CREATED, container_ref, &ref);
 }
 
-static int open_mount_ns(pid_t pid, struct err *e)
+/* -1 when the process has ended already. */
+static int open_mount_ns(pid_t pid)
 {
     autofree char *path = str_format("/proc/%d/ns/mnt", (int)pid);
-    int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 
-    return fd < 0 ? err_os(e, "mount namespace") : fd;
+    return path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 }
 
 static int container_spawn(struct container *c, struct err *e)
@@ -135,8 +135,8 @@ static int container_spawn(struct container *c, struct err *e)
     c->pidfd = sys_pidfd_open(pid);
     if (c->pidfd < 0)
         return err_os(e, "pidfd");
-    c->mount_ns = open_mount_ns(pid, e);
-    if (c->mount_ns < 0 || fd_nonblock(c->setup.fd, true, e) < 0)
+    c->mount_ns = open_mount_ns(pid);
+    if (fd_nonblock(c->setup.fd, true, e) < 0)
         return -1;
     return loop_add(c->guest->loop, &c->setup, EPOLLIN, e);
 }

@@ -30,7 +30,7 @@ struct container {
     char lower[32], upper[32]; /* block devices */
     pid_t pid;                 /* of the first process, 0: none yet */
     int pidfd;
-    int mount_ns;              /* held, so that unmounting is not part of the process's end */
+    int mount_ns; /* held, so that unmounting is not part of the process's end */
     int cgroup_fd;
     int upper_fd;          /* writable layer's root; -1 when it is a tmpfs */
     int devpts_fd;         /* container's /dev/pts */
@@ -67,6 +67,6 @@ void container_cancel(struct container *c);
 
 /* The first process was reaped. */
 void container_exited(struct container *c, int wait_status);
-/* Clean up after those that ended and free them, when their clients have been told. Called between
- * turns of the loop. Returns whether there were any. */
+/* Clean up after those that ended and free them, when their clients have been told. Called
+ * between turns of the loop. Returns whether there were any. */
 bool containers_sweep(struct guest *g);

@@ -201,14 +201,16 @@ def tsc_khz():
 
 
 class Vm:
-    def __init__(self, kernel, initramfs, disks=(), memory="256M", accel="tcg", append=""):
+    def __init__(self, kernel, initramfs, disks=(), memory="256M", accel="tcg", append="", extra=(),
+                 khz=None):
         ours, theirs = socket.socketpair()
         self.sock = ours
         self.console = tempfile.NamedTemporaryFile(prefix="console.")
         self.streams, self.next_id, self.hello = {}, 1, None
         self.rest, self.pending = bytearray(), bytearray()
         line = "console=ttyS0 quiet reboot=t panic=-1 pci=off cryptomgr.notests mitigations=off "
-        khz = tsc_khz() if accel == "tcg" else 0
+        if khz is None:
+            khz = tsc_khz() if accel == "tcg" else 0
         line += ("tsc_early_khz=%d " % khz if khz else "") + append
         fd = theirs.fileno()
         args = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot",
@@ -228,6 +230,7 @@ class Vm:
         args += ["-netdev", "hubport,id=net,hubid=0", "-device", "virtio-net-device,netdev=net",
                  "-device", "virtio-balloon-device", "-object", "rng-builtin,id=entropy",
                  "-device", "virtio-rng-device,rng=entropy"]
+        args += extra
         self.began = time.monotonic()
         self.qemu = subprocess.Popen(args, pass_fds=[fd], stdin=subprocess.DEVNULL,
                                      stderr=subprocess.DEVNULL)
