@@ -74,9 +74,11 @@ json_t *qemu_disk_device(const struct vm_disk *disk)
     char node[64];
 
     (void)snprintf(node, sizeof(node), QEMU_NODE_PREFIX "%s", disk->id);
-    return json_pack("{sssssssisisisssssi}", "driver", "scsi-hd", "bus", "scsi.0", "drive", node,
-                     "channel", 0, "scsi-id", 0, "lun", (int)disk->lun, "id", disk->id, "serial",
-                     disk->id, "rotation_rate", 1);
+    /* A full host is the guest's I/O error. The default would stop the machine without a word. */
+    return json_pack("{sssssssisisisssssissss}", "driver", "scsi-hd", "bus", "scsi.0", "drive",
+                     node, "channel", 0, "scsi-id", 0, "lun", (int)disk->lun, "id", disk->id,
+                     "serial", disk->id, "rotation_rate", 1, "werror", "report", "rerror",
+                     "report");
 }
 
 /* -M microvm: fixed for boot and restore. reboot=t and panic=-1 make every end of the guest a
