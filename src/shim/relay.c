@@ -21,6 +21,7 @@ struct relay {
     struct relay *next;
     struct sock sock;
     struct stream *stream; /* NULL: not yet, or both sides have finished */
+    enum relay_kind kind;
     enum relay_state state;
     bool client_eof; /* the client sends no more */
     bool guest_eof;  /* the guest sends no more: shut down when the rest is sent */
@@ -320,6 +321,7 @@ void relay_new(struct relays *rs, enum relay_kind kind, int own_fd)
         return;
     }
     r->rs = rs;
+    r->kind = kind;
     r->line_timer.fired = on_line_timer;
     r->state = kind == RELAY_VSOCK ? RELAY_LINE : RELAY_OPEN;
     if (sock_open(&r->sock, rs->loop, own_fd, "relay", on_ready, &e) < 0) {
@@ -329,7 +331,7 @@ void relay_new(struct relays *rs, enum relay_kind kind, int own_fd)
     }
     r->next = rs->list;
     rs->list = r;
-    rs->n++;
+    rs->doors[kind].n++;
     if (kind == RELAY_VSOCK) {
         loop_timer(rs->loop, &r->line_timer, VSOCK_LINE_WAIT);
         return;
@@ -341,14 +343,13 @@ void relay_new(struct relays *rs, enum relay_kind kind, int own_fd)
 
 /* ---- doors ------------------------------------------------------------- */
 
-static void doors_watch(struct relays *rs, bool open)
+static void door_watch(struct door *door)
 {
     struct err e;
 
-    for (int i = 0; i < RELAY_KINDS; i++)
-        if (rs->doors[i].watch.added &&
-            loop_mod(rs->loop, &rs->doors[i].watch, open ? EPOLLIN : 0, &e) < 0)
-            log_error("%s", e.text);
+    if (door->watch.added &&
+        loop_mod(door->relays->loop, &door->watch, door->n < RELAYS_MAX ? EPOLLIN : 0, &e) < 0)
+        log_error("%s", e.text);
 }
 
 static void on_knock(struct watch *w, uint32_t events UNUSED)
@@ -366,8 +367,7 @@ static void on_knock(struct watch *w, uint32_t events UNUSED)
         return;
     }
     relay_new(door->relays, door->kind, fd);
-    if (door->relays->n >= RELAYS_MAX)
-        doors_watch(door->relays, false);
+    door_watch(door);
 }
 
 void relays_init(struct relays *rs, struct loop *loop)
@@ -377,7 +377,7 @@ void relays_init(struct relays *rs, struct loop *loop)
     rs->loop = loop;
     rs->ch = NULL;
     rs->list = NULL;
-    rs->n = rs->number = 0;
+    rs->number = 0;
     rs->sweep = false;
     for (int i = 0; i < RELAY_KINDS; i++)
         rs->doors[i] = (struct door){ .watch = { .fd = -1, .what = names[i], .ready = on_knock },
@@ -426,10 +426,11 @@ void relays_turn(struct relays *rs)
             continue;
         }
         *at = r->next;
-        rs->n--;
+        rs->doors[r->kind].n--;
         free(r);
     }
-    doors_watch(rs, rs->n < RELAYS_MAX);
+    for (int i = 0; i < RELAY_KINDS; i++)
+        door_watch(&rs->doors[i]);
 }
 
 bool relays_idle(const struct relays *rs)

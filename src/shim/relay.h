@@ -18,7 +18,7 @@
 #include "proto/channel.h"
 #include "shim/sock.h"
 
-#define RELAYS_MAX      256 /* one kubelet plus shells; each costs a descriptor and a window */
+#define RELAYS_MAX      256 /* per socket: one kubelet plus shells; each costs a window */
 #define VSOCK_LINE_MAX  32  /* longest CONNECT line, as in Firecracker */
 #define VSOCK_LINE_WAIT (10 * NS_PER_S) /* an idle connection may not keep its place for ever */
 
@@ -31,6 +31,7 @@ struct door {
     struct watch watch; /* .fd is owned; -1: closed */
     struct relays *relays;
     enum relay_kind kind;
+    unsigned n; /* open connections; at RELAYS_MAX further clients wait */
 };
 
 struct relays {
@@ -38,7 +39,6 @@ struct relays {
     struct channel *ch; /* borrowed; NULL: nobody is let in */
     struct door doors[RELAY_KINDS];
     struct relay *list;
-    unsigned n;      /* open connections */
     unsigned number; /* of the last OK */
     bool sweep;      /* some have ended */
     char chunk[(size_t)64 << 10];
