@@ -24,13 +24,12 @@ static int map_dir(struct ext4_writer *w, struct inode *inode, uint64_t n, struc
     return 0;
 }
 
-int ext4_plan_dir(struct ext4_writer *w, struct node *dir, struct err *e)
+/* Blocks that the entries fill from the position `used` of the first one on. */
+static uint64_t count_blocks(const struct node *dir, unsigned used)
 {
-    unsigned used = entry_len(1) + entry_len(2);
     uint64_t n = 1;
-    int r;
 
-    for (struct node *c = dir->first; c; c = c->next) {
+    for (const struct node *c = dir->first; c; c = c->next) {
         unsigned len = entry_len(c->name_len);
 
         if (used + len > DIR_ROOM) {
@@ -39,17 +38,24 @@ int ext4_plan_dir(struct ext4_writer *w, struct node *dir, struct err *e)
         }
         used += len;
     }
-    r = map_dir(w, dir->inode, n, e);
-    return r < 0 ? r : ext4_plan_inode(w, dir, e);
+    return n;
 }
 
-struct dir_out {
-    struct ext4_writer *w;
-    const struct inode *inode;
-    uint32_t logical;
-    unsigned used, last; /* bytes used in buf; where its last entry is */
-    _Alignas(8) char buf[BLOCK_SIZE];
-};
+/* More than one block: a hash tree, or every lookup would read half of the directory. */
+int ext4_plan_dir(struct ext4_writer *w, struct node *dir, struct err *e)
+{
+    uint64_t n = count_blocks(dir, entry_len(1) + entry_len(2));
+    int r = 0;
+
+    if (n > 1) {
+        r = ext4_htree_sort(w, dir, e);
+        n = r < 0 ? 0 : ext4_htree_blocks(count_blocks(dir, 0));
+        dir->inode->indexed = true;
+    }
+    if (r == 0)
+        r = map_dir(w, dir->inode, n, e);
+    return r < 0 ? r : ext4_plan_inode(w, dir, e);
+}
 
 static uint64_t physical_of(const struct inode *inode, uint32_t logical)
 {
@@ -60,17 +66,24 @@ static uint64_t physical_of(const struct inode *inode, uint32_t logical)
     return x->physical + (logical - x->logical);
 }
 
-static int put_block(struct dir_out *o, struct err *e)
+int ext4_dir_write(struct dir_out *o, uint32_t logical, void *block, struct err *e)
+{
+    errcode_t code = ext2fs_write_dir_block4(o->w->fs, physical_of(o->inode, logical), block, 0,
+                                             o->inode->number);
+
+    return code ? ext4_fail(e, code, "write directory") : 0;
+}
+
+int ext4_dir_flush(struct dir_out *o, struct err *e)
 {
     struct ext2_dir_entry *last = (void *)(o->buf + o->last);
-    errcode_t code;
+    int r;
 
     last->rec_len = (uint16_t)(DIR_ROOM - o->last);
     ext2fs_initialize_dirent_tail(o->w->fs, EXT2_DIRENT_TAIL(o->buf, BLOCK_SIZE));
-    code = ext2fs_write_dir_block4(o->w->fs, physical_of(o->inode, o->logical), o->buf, 0,
-                                   o->inode->number);
-    if (code)
-        return ext4_fail(e, code, "write directory");
+    r = ext4_dir_write(o, o->logical, o->buf, e);
+    if (r < 0)
+        return r;
     memset(o->buf, 0, sizeof(o->buf));
     o->used = o->last = 0;
     o->logical++;
@@ -95,15 +108,20 @@ static int file_type(uint32_t mode)
     }
 }
 
-static int put_entry(struct dir_out *o, const char *name, size_t name_len,
-                     const struct inode *inode, struct err *e)
+bool ext4_dir_fits(const struct dir_out *o, size_t name_len)
+{
+    return o->used + entry_len(name_len) <= DIR_ROOM;
+}
+
+int ext4_dir_put(struct dir_out *o, const char *name, size_t name_len, const struct inode *inode,
+                 struct err *e)
 {
     unsigned len = entry_len(name_len);
     struct ext2_dir_entry *d;
     int r;
 
-    if (o->used + len > DIR_ROOM) {
-        r = put_block(o, e);
+    if (!ext4_dir_fits(o, name_len)) {
+        r = ext4_dir_flush(o, e);
         if (r < 0)
             return r;
     }
@@ -122,10 +140,12 @@ int ext4_write_dir(struct ext4_writer *w, struct node *dir, struct err *e)
     struct dir_out o = { .w = w, .inode = dir->inode };
     int r;
 
-    r = put_entry(&o, ".", 1, dir->inode, e);
+    if (dir->inode->indexed)
+        return ext4_htree_write(&o, dir, e);
+    r = ext4_dir_put(&o, ".", 1, dir->inode, e);
     if (r == 0)
-        r = put_entry(&o, "..", 2, dir->parent->inode, e);
+        r = ext4_dir_put(&o, "..", 2, dir->parent->inode, e);
     for (struct node *c = dir->first; r == 0 && c; c = c->next)
-        r = put_entry(&o, c->name, c->name_len, c->inode, e);
-    return r < 0 ? r : put_block(&o, e);
+        r = ext4_dir_put(&o, c->name, c->name_len, c->inode, e);
+    return r < 0 ? r : ext4_dir_flush(&o, e);
 }

@@ -205,7 +205,7 @@ static int put_content(struct ext4_writer *w, const struct inode *inode,
     }
     if (S_ISFIFO(inode->mode))
         return 0;
-    raw->i_flags |= EXT4_EXTENTS_FL;
+    raw->i_flags |= EXT4_EXTENTS_FL | (inode->indexed ? EXT2_INDEX_FL : 0);
     return put_extents(w, inode, raw->i_block, e);
 }
 

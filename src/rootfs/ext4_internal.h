@@ -25,3 +25,24 @@ int ext4_write_xattrs(struct ext4_writer *w, struct node *node, struct err *e) M
 
 int ext4_plan_dir(struct ext4_writer *w, struct node *dir, struct err *e) MUST_CHECK;
 int ext4_write_dir(struct ext4_writer *w, struct node *dir, struct err *e) MUST_CHECK;
+
+/* Fills blocks of a directory one after the other. */
+struct dir_out {
+    struct ext4_writer *w;
+    const struct inode *inode;
+    uint32_t logical;    /* of the block in buf */
+    unsigned used, last; /* bytes used in buf; where its last entry is */
+    _Alignas(8) char buf[BLOCK_SIZE];
+};
+
+bool ext4_dir_fits(const struct dir_out *o, size_t name_len);
+int ext4_dir_put(struct dir_out *o, const char *name, size_t name_len, const struct inode *inode,
+                 struct err *e) MUST_CHECK;
+int ext4_dir_flush(struct dir_out *o, struct err *e) MUST_CHECK;
+int ext4_dir_write(struct dir_out *o, uint32_t logical, void *block, struct err *e) MUST_CHECK;
+
+/* Order the children by the hash of their names. */
+int ext4_htree_sort(struct ext4_writer *w, struct node *dir, struct err *e) MUST_CHECK;
+/* Blocks of a directory with that many leaves. */
+uint64_t ext4_htree_blocks(uint64_t leaves);
+int ext4_htree_write(struct dir_out *o, struct node *dir, struct err *e) MUST_CHECK;

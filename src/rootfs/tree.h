@@ -46,6 +46,7 @@ struct inode {
     uint32_t names;  /* nodes that point here */
     uint32_t number; /* in the image; 0 until numbered */
     bool written;    /* into the image */
+    bool indexed;    /* a directory with a hash tree */
     uint64_t size;
     char *target; /* of a symlink; owned */
     struct xattr *xattrs;

@@ -310,6 +310,28 @@ def sixty_thousand_files_in_one_directory():
 
 
 @case
+def large_directories_have_an_index():
+    tar = Tar().dir("small")
+    for i in range(50):
+        tar.file(f"small/{i}")
+    for i in range(30000):  # more leaves than the root can point to
+        tar.file(f"large/{i:06}-ä" + "n" * 180)
+    with tempfile.TemporaryDirectory() as tmp:
+        image, p = run_flatten([tar], tmp)
+        assert p.returncode == 0, p.stderr
+        fsck(image)  # checks every hash and its place
+        def debugfs(request):
+            return subprocess.run(["/usr/sbin/debugfs", "-R", request, image],
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  check=True).stdout.decode()
+
+        assert "Indirect levels: 1" in debugfs("htree_dump /large")
+        assert "Not a hash-indexed directory" in debugfs("htree_dump /small")
+        for i in (0, 17, 29999):
+            assert "Type: regular" in debugfs(f"stat \"/large/{i:06}-ä{'n' * 180}\"")
+
+
+@case
 def more_subdirectories_than_a_link_count_holds():
     tar = Tar()
     for i in range(65010):
