@@ -11,6 +11,7 @@ import pathlib
 import platform
 import random
 import re
+import select
 import shutil
 import sqlite3
 import statistics
@@ -118,8 +119,10 @@ def boot_plain(argv):
     p = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     line = b""
     while b"a3s-box-guest-init" not in line:
-        line = p.stdout.readline()
+        ready, _, _ = select.select([p.stdout], [], [], 60)
+        line = p.stdout.readline() if ready else b""
         if not line:
+            p.kill()
             raise SystemExit("bench: plain QEMU printed no line of user space:\n" + p.stderr.read().decode())
     took = (time.monotonic() - start) * 1000
     p.kill()
