@@ -114,7 +114,7 @@ static void labels_text(json_t *labels, struct str *out)
 }
 
 /* Bytes of the writable layer that are really on disk. */
-static uint64_t disk_used(const char *home, const struct box *box)
+uint64_t box_disk_used(const char *home, const struct box *box)
 {
     struct err ignored;
     autofd int dir = box_open_dir(home, box, &ignored);
@@ -172,7 +172,7 @@ json_t *box_row(const struct box *box, const struct box_row_how *how)
     cli_set(row, "Networks", json_string(box->spec.network ? box->spec.network : "none"));
     cli_set(row, "Platform", json_string(box->spec.platform ? box->spec.platform : ""));
     cli_set(row, "Ports", json_string(""));
-    human_size(how->size ? disk_used(how->home, box) : 0, &size);
+    human_size(how->size ? box_disk_used(how->home, box) : 0, &size);
     set_text(row, "Size", &size);
     cli_set(row, "State", json_string(box_state_docker_name(box->state)));
     set_times(row, box, how->now_ns);

@@ -22,3 +22,6 @@ void box_status(const struct box *box, int64_t now_ns, struct str *out);
 
 /* The command line as one text: entrypoint and command, words joined by blanks. */
 void box_command(const struct box_spec *spec, struct str *out);
+
+/* Bytes of host disk that the writable layer takes; 0 when it is not there. */
+uint64_t box_disk_used(const char *home, const struct box *box);

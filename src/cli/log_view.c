@@ -115,6 +115,8 @@ static void print_entry(struct view *v, const json_t *entry)
         (void)fflush(v->cli->out); /* keeps the order on a terminal; main checks the stream */
     if (v->range->timestamps)
         fprintf(to, "%s ", when ? when : "");
+    if (v->range->details)
+        (void)fputc(' ', to); /* docker: the attributes of the entry, of which there are none */
     (void)fwrite(json_string_value(log), 1, json_string_length(log), to); /* main checks */
 }
 

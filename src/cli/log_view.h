@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 struct log_range {
-    bool follow, timestamps;
+    bool follow, timestamps, details;
     int64_t tail;     /* the last N entries; -1: all */
     int64_t since_ns; /* real time; INT64_MIN: from the start */
     int64_t until_ns; /* real time; INT64_MAX: to the end */

@@ -1,4 +1,5 @@
 #include "cli/box_inspect.h"
+#include "cli/box_row.h"
 #include "cli/boxes.h"
 #include "cli/images.h"
 #include "cli/output.h"
@@ -12,8 +13,7 @@ struct inspect_args {
 
 static const struct opt inspect_opts[] = {
     OPT_STR('f', "format", "FORMAT", struct inspect_args, format, "json, or a Go template"),
-    OPT_FLAG('s', "size", struct inspect_args, size, "Accepted for docker's sake",
-             .hidden = true),
+    OPT_FLAG('s', "size", struct inspect_args, size, "Add SizeRw and SizeRootFs of boxes"),
     OPT_STR(0, "type", "TYPE", struct inspect_args, type, "container (or box), or image"),
     { .type = OPT_END },
 };
@@ -24,6 +24,19 @@ struct inspect {
     const struct show_template *template;
     json_t *found;
 };
+
+/* The writable layer, and that plus the image. */
+static void add_sizes(struct cli *cli, const struct inspect *in, const struct box *box, json_t *o)
+{
+    uint64_t rw = box_disk_used(cli->home, box);
+    autoptr(image) image = NULL;
+    struct err gone;
+
+    if (image_lookup(in->db, cli->home, box->spec.image_id, &image, &gone) < 0)
+        image = NULL; /* it was removed by force: the layer is all there is */
+    cli_set(o, "SizeRw", json_integer((json_int_t)rw));
+    cli_set(o, "SizeRootFs", json_integer((json_int_t)(rw + (image ? image->size : 0))));
+}
 
 /* What the name stands for; NOT_FOUND in docker's words. */
 static int find(struct cli *cli, const struct inspect *in, const char *name, json_t **ret,
@@ -40,6 +53,8 @@ static int find(struct cli *cli, const struct inspect *in, const char *name, jso
     if (r >= 0) {
         *ret = box_inspect(box, cli->home);
         *ret_type = &box_inspect_type;
+        if (in->args->size && *ret)
+            add_sizes(cli, in, box, *ret);
     } else if (images && (!boxes || e->kind == ERR_NOT_FOUND)) {
         r = image_lookup(in->db, cli->home, name, &image, e);
         if (r >= 0)

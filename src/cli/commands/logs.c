@@ -13,8 +13,8 @@ struct logs_args {
 };
 
 static const struct opt logs_opts[] = {
-    OPT_FLAG(0, "details", struct logs_args, details, "Accepted for docker's sake",
-             .hidden = true),
+    OPT_FLAG(0, "details", struct logs_args, details,
+             "Put the attributes of the log driver first"),
     OPT_FLAG('f', "follow", struct logs_args, follow, "Go on until the box ends"),
     OPT_STR(0, "since", "TIME", struct logs_args, since,
             "Only from then on: 10m (ago), 2026-11-22T13:33:16Z, or seconds since 1970"),
@@ -31,6 +31,7 @@ static int read_range(const struct logs_args *args, struct log_range *ret, struc
 
     *ret = (struct log_range){ .follow = args->follow,
                                .timestamps = args->timestamps,
+                               .details = args->details,
                                .tail = -1,
                                .since_ns = INT64_MIN,
                                .until_ns = INT64_MAX };
