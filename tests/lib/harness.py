@@ -182,6 +182,15 @@ def matches(text, pattern):
         raise Failure(f"{pattern!r} does not match {text!r}")
 
 
+def close_after(home, first):
+    """Clean up without hiding the failure that came first."""
+    try:
+        if home:
+            home.close()
+    except Failure as second:
+        first.args = (f"{first}\nand then: {second}",)
+
+
 def run_one(number, fn):
     name = fn.__name__.replace("_", " ")
     started = time.monotonic()
@@ -190,9 +199,10 @@ def run_one(number, fn):
         try:
             home = Home()
             fn(home)
-        finally:
-            if home:
-                home.close()
+        except BaseException as first:
+            close_after(home, first)
+            raise
+        home.close()
         print(f"ok {number} {name} ({time.monotonic() - started:.1f} s)", flush=True)
         return True
     except Skip as why:
