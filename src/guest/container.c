@@ -214,6 +214,9 @@ int container_create(struct guest *g, struct container_config *own_config, struc
     *own_config = (struct container_config){ 0 };
     g->containers = c;
     loop_timer(g->loop, &c->deadline, DISK_DEADLINE);
+    disk_scan(c->config.lower_lun - 1);
+    if (c->config.upper_lun)
+        disk_scan(c->config.upper_lun - 1);
     container_advance(c);
     return 0;
 }

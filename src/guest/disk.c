@@ -1,5 +1,6 @@
 #include "guest/disk.h"
 
+#include "util/fs.h"
 #include "util/own.h"
 #include "util/str.h"
 
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #define DEVICES "/sys/class/scsi_device"
+#define HOSTS   "/sys/class/scsi_host"
 
 /* Is `name` "HOST:0:0:LUN"? */
 static bool address_is(const char *name, uint64_t lun)
@@ -37,6 +39,25 @@ static bool read_name(const char *address, char *ret, size_t size)
                     access(ret, F_OK) == 0;
     (void)closedir(dir);
     return found;
+}
+
+void disk_scan(uint64_t lun)
+{
+    DIR *dir = opendir(HOSTS);
+    struct dirent *entry;
+    struct err ignored;
+    char path[64], text[32];
+
+    (void)snprintf(text, sizeof(text), "0 0 %llu", (unsigned long long)lun);
+    while (dir && (entry = readdir(dir))) {
+        if (entry->d_name[0] == '.' || strlen(entry->d_name) > 16)
+            continue;
+        (void)snprintf(path, sizeof(path), HOSTS "/%s/scan", entry->d_name);
+        if (fs_write_kernel(AT_FDCWD, path, text, &ignored) < 0)
+            continue; /* the wait for the disk will tell */
+    }
+    if (dir)
+        (void)closedir(dir);
 }
 
 bool disk_find(uint64_t lun, char *ret, size_t size)

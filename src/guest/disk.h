@@ -6,5 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Ask the controllers for a disk that was there at boot (hot-plugged ones announce themselves).
+ * It appears soon after, with a uevent. */
+void disk_scan(uint64_t lun);
+
 /* Writes the device's path ("/dev/sda") when the disk with that LUN is there. */
 bool disk_find(uint64_t lun, char *ret, size_t size);

@@ -21,7 +21,7 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
-#define LATER_DELAY   (500 * NS_PER_MS) /* not in the way of a short-lived first process */
+#define LATER_DELAY   (2 * NS_PER_S) /* not in the way of a short-lived first process */
 #define LAST_WORDS_MS 2000
 
 /* ---- children -------------------------------------------------------- */

@@ -68,7 +68,7 @@ static void the_rate_of_the_tsc_is_stated_under_tcg_only(void **state UNUSED)
     struct qemu_args a;
 
     build(&c, VM_ACCEL_TCG, &a);
-    assert_true(has(&a, "-append", " tsc=reliable tsc_early_khz=2500000"));
+    assert_true(has(&a, "-append", " tsc=reliable tsc_early_khz=2500000 lpj=10000000"));
     assert_true(has(&a, "-append", "console=ttyS0 quiet initcall_blacklist="));
     assert_true(has(&a, "-append", " reboot=t panic=-1 "));
     qemu_args_done(&a);

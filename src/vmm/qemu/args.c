@@ -108,13 +108,17 @@ static void add_machine(struct qemu_args *a, const struct vm_config *c, enum vm_
 
 /* Under TCG the kernel would measure its TSC against an emulated PIT, which fails on a busy host
  * and hangs the boot: state the rate. All of QEMU's CPUs read the host's counter, so it is
- * reliable: without that word the guest's clock has steps of 4 ms. Mitigations of speculation
- * have no meaning for a translated CPU. */
+ * reliable: without that word the guest's clock has steps of 4 ms. With lpj the further CPUs need
+ * not count loops against the timer, which takes 50 ms each and can hang on a busy host, too.
+ * Mitigations of speculation have no meaning for a translated CPU. */
+#define GUEST_HZ 250 /* Debian's; with another one only the shortest delays are off */
+
 static void add_tcg_words(struct str *line, uint64_t tsc_khz)
 {
     (void)str_adds(line, " mitigations=off");
     if (tsc_khz > 0)
-        (void)str_addf(line, " tsc=reliable tsc_early_khz=%ju", (uintmax_t)tsc_khz);
+        (void)str_addf(line, " tsc=reliable tsc_early_khz=%ju lpj=%ju", (uintmax_t)tsc_khz,
+                       (uintmax_t)tsc_khz * 1000 / GUEST_HZ);
 }
 
 /* The console is the ISA UART: it costs no more than a virtio console as long as the kernel is
