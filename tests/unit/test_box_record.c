@@ -138,14 +138,7 @@ static void a_name_is_given_once(void **state UNUSED)
 
 static void names_are_checked(void **state UNUSED)
 {
-    static const char *const bad[] = { "",
-                                       "a",
-                                       "-ab",
-                                       ".ab",
-                                       "a b",
-                                       "a/b",
-                                       "\xc3\xa4"
-                                       "b" };
+    static const char *const bad[] = { "", "a", "-ab", ".ab", "a b", "a/b", "b\xc3\xa4" };
     struct err e;
 
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
