@@ -156,7 +156,7 @@ static void chains(void **state UNUSED)
     char chain[65];
 
     assert_int_equal(chain_id(ids, 1, chain, &e), 0);
-    assert_string_equal(chain, D1 + 7);
+    assert_string_equal(chain, &D1[strlen("sha256:")]);
     assert_int_equal(digest_of(D1 " " D2, 2 * DIGEST_LEN + 1, &both, &e), 0);
     assert_int_equal(chain_id(ids, 2, chain, &e), 0);
     assert_string_equal(chain, both.text + 7);
