@@ -214,7 +214,7 @@ class Vm:
         line += ("tsc_early_khz=%d " % khz if khz else "") + append
         fd = theirs.fileno()
         args = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot",
-                "-display", "none", "-accel", accel, "-cpu", "max,la57=off" if accel == "tcg"
+                "-display", "none", "-accel", accel, "-cpu", "max,la57=off,erms=off" if accel == "tcg"
                 else "host", "-M", "microvm,x-option-roms=off,rtc=on", "-m", memory,
                 "-global", "virtio-mmio.force-legacy=false", "-kernel", kernel,
                 "-initrd", initramfs, "-append", line,
