@@ -81,6 +81,10 @@ json_t *qemu_disk_device(const struct vm_disk *disk)
                      "report");
 }
 
+/* Without ERMS: with it the kernel copies by REP MOVSB, which TCG emulates byte by byte. Without,
+ * booting takes a quarter less CPU time, output from the guest a third. */
+#define QEMU_TCG_CPU "max,la57=off,erms=off"
+
 /* -M microvm: fixed for boot and restore. reboot=t and panic=-1 make every end of the guest a
  * reset, which -no-reboot makes the end of QEMU. */
 static void add_machine(struct qemu_args *a, const struct vm_config *c, enum vm_accel accel)
@@ -94,7 +98,7 @@ static void add_machine(struct qemu_args *a, const struct vm_config *c, enum vm_
     add(a, "-display", "none");
     add(a, "-accel", accel == VM_ACCEL_KVM ? "kvm" : "tcg,thread=multi");
     add(a, "-M", "microvm,x-option-roms=off,rtc=on,mem-merge=off,dump-guest-core=off");
-    add(a, "-cpu", accel == VM_ACCEL_KVM ? "host" : "max,la57=off");
+    add(a, "-cpu", accel == VM_ACCEL_KVM ? "host" : QEMU_TCG_CPU);
     add(a, "-smp", "cpus=%u,maxcpus=%u", c->vcpus, c->vcpus);
     add(a, "-m", "%juM", (uintmax_t)((c->memory_bytes + ((1 << 20) - 1)) >> 20));
     add(a, "-global", "virtio-mmio.force-legacy=false");
