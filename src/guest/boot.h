@@ -28,10 +28,6 @@ void boot_modules_done(struct boot_modules *m);
  * (a program opens a vsock socket in the first half second). Returns the exit status. */
 int boot_modprobe(int argc, char **argv);
 
-/* Look for disks at target 0; they are announced by device events. Hot-plugged ones come by
- * themselves. */
-void boot_scan_disks(void);
-
 /* The channel's port, opened; -1 when it is not there yet. */
 int boot_open_port(void);
 

@@ -170,7 +170,6 @@ static int guest_boot(struct guest *g, struct err *e)
     /* The host reads HELLO while we do the rest. */
     while (boot_module_next(&g->boot_modules))
         ;
-    boot_scan_disks();
     if ((r = boot_cgroups(e)) < 0 || (r = watch_children(g, e)) < 0)
         return r;
     boot_network();
