@@ -9,9 +9,10 @@
  * MSG_CTL_REPLY first; the --attach-fd of a start is a session from its first byte on, and ends
  * without MSG_EXIT when the start failed (the report says why). MSG_EXIT is the last message and
  * is sent when the record is final (or gone): end of file then means that all is clean.
- * Hanging up detaches: the box goes on. MSG_STDIN_EOF closes the workload's stdin only when the
- * box was started with --attach-stdin (docker's StdinOnce), else it is ignored.
- * docs/protocols.md, section 5.
+ * A client that feeds stdin sends signals as CTL_SIGNAL on a connection of their own: here they
+ * would wait behind input that the workload does not read. Hanging up detaches: the box goes on.
+ * MSG_STDIN_EOF closes the workload's stdin only when the box was started with --attach-stdin
+ * (docker's StdinOnce), else it is ignored. docs/protocols.md, section 5.
  *
  * Only the owner of A3S_HOME can connect (directory 0700, socket 0600), and
  * the shim checks SO_PEERCRED: same uid, or root.

@@ -6,10 +6,12 @@
 
 #include <sys/socket.h>
 
-static int session_for(const struct box *box, const struct attach *how, int fd,
-                       struct session *ret, struct err *e)
+static int session_for(const struct cli *cli, const struct box *box, const struct attach *how,
+                       int fd, struct session *ret, struct err *e)
 {
     struct session s = { .fd = fd,
+                         .box = box,
+                         .home = cli->home,
                          .tty = box->spec.tty,
                          .in = how->in,
                          .out = how->out,
@@ -77,7 +79,7 @@ int cli_start_attached(struct cli *cli, struct db *db, struct box *box, const st
         return err_os(e, "start box %s", box->name);
     ours = fds[0];
     start.attach_fd = theirs = fds[1];
-    r = session_for(box, how, ours, &s, e);
+    r = session_for(cli, box, how, ours, &s, e);
     if (r == 0)
         r = box_start_begin(cli->home, box, &start, &starting, e);
     if (r < 0)
@@ -133,7 +135,7 @@ int cli_attach(struct cli *cli, struct db *db, struct box *box, const struct att
     fd = ctl_connect(cli->home, box, BOX_CTL_SOCK, e);
     if (fd < 0)
         return fd;
-    r = session_for(box, how, fd, &s, e);
+    r = session_for(cli, box, how, fd, &s, e);
     if (r == 0)
         r = request_attach(fd, how, e);
     if (r == 0)

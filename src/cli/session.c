@@ -1,5 +1,7 @@
 #include "cli/session.h"
 
+#include "box/ctl.h"
+
 #include "cli/sink.h"
 #include "cli/terminal.h"
 #include "proto/config.h"
@@ -87,10 +89,25 @@ static int send_size(struct io *io, struct err *e)
     return put(io, MSG_RESIZE, body, sizeof(body), e);
 }
 
+/* False when nobody answers there, as while the shim starts. */
+static bool signal_box(const struct session *s, int sig)
+{
+    struct ctl_request req = { .op = CTL_SIGNAL, .signal = (uint64_t)sig };
+    struct ctl_reply reply = { 0 };
+    struct err ignored;
+
+    if (!s->box || ctl_call(s->home, s->box, &req, &reply, &ignored) < 0)
+        return false;
+    config_done(ctl_reply, &reply);
+    return true;
+}
+
 static int put_signal(struct io *io, int sig, struct err *e)
 {
     uint8_t body[4];
 
+    if (signal_box(io->s, sig))
+        return 0;
     put_u32be(body, (uint32_t)sig);
     return put(io, MSG_SIGNAL, body, sizeof(body), e);
 }

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "box/box.h"
 #include "cli/detach_keys.h"
 #include "util/err.h"
 
@@ -19,7 +20,11 @@ struct session {
     bool out, err;      /* print its standard output, its standard error; false: drop it */
     bool sig_proxy;     /* forward signals; else they end the session */
     bool until_started; /* `exec -d`: over when the process runs */
-    bool pipe_signal;   /* send SIGPIPE to the process when nobody reads our output any more */
+    /* Not NULL: signals go through its ctl.sock, past the input that waits to be read. Borrowed.
+     */
+    const struct box *box;
+    const char *home;
+    bool pipe_signal; /* send SIGPIPE to the process when nobody reads our output any more */
     struct detach_keys keys;
 };
 

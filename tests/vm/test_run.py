@@ -139,6 +139,31 @@ def blocked(pid):
         return waiting > fcntl.fcntl(f, 1032) - 4096  # F_GETPIPE_SZ
 
 
+def stalled(pid):
+    """A condition: it has read something, and nothing more during the last 20 looks."""
+    seen = []
+
+    def look():
+        text = pathlib.Path(f"/proc/{pid}/io").read_text()
+        seen.append(int(text.split()[1]))
+        return len(seen) > 20 and seen[-1] > 1 << 20 and len(set(seen[-20:])) == 1
+
+    return look
+
+
+@test
+def input_that_nobody_reads_does_not_keep_signals_away(home):
+    with open("/dev/zero", "rb") as zero:
+        p = home.popen("run", "-i", "--name", "full", "local/busybox", "--", "sh", "-c",
+                       'trap "exit 9" TERM; echo ready; while :; do sleep 1; done', stdin=zero,
+                       stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        equal(p.stdout.readline(), b"ready\n", "first line")
+        wait_for(stalled(p.pid), "the input is full")
+        p.send_signal(signal.SIGTERM)
+        p.communicate(timeout=60)
+    equal(p.returncode, 9, "status")
+
+
 @test
 def rm_d_create_start_and_cidfile(home):
     cid = home.dir / "cid"
