@@ -79,6 +79,8 @@ void box_status(const struct box *box, int64_t now_ns, struct str *out)
         break;
     case BOX_DEAD:
         str_adds(out, "Dead");
+        if (box->error && box->error[0])
+            str_addf(out, " (%.64s)", box->error);
         break;
     case BOX_REMOVING:
         str_adds(out, "Removal In Progress");

@@ -17,7 +17,7 @@ struct box_row_how {
 /* The caller owns the result; NULL without memory. */
 json_t *box_row(const struct box *box, const struct box_row_how *how);
 
-/* "Up 3 minutes", "Exited (3) 2 days ago", "Created". */
+/* "Up 3 minutes", "Exited (3) 2 days ago", "Created", "Dead (shim ended unexpectedly)". */
 void box_status(const struct box *box, int64_t now_ns, struct str *out);
 
 /* The command line as one text: entrypoint and command, words joined by blanks. */

@@ -85,7 +85,7 @@ def a_killed_shim_takes_its_machine_along(home):
     pids = start(home)
     kill(pids["shim"])
     wait_for(lambda: gone(pids["qemu"]), "QEMU ends with its shim", 10)
-    contains(home.out("ps", "-a", "--format", "{{.Names}} {{.Status}}"), "bx Dead")
+    contains(home.out("ps", "-a", "--format", "{{.Names}} {{.Status}}"), "bx Dead (shim ended unexpectedly)")
     contains(error(home), "shim ended unexpectedly")
     equal(exit_code(home), 255, "exit code")
     equal(sockets(home), [], "sockets")
