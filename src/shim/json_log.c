@@ -14,6 +14,7 @@
     ((size_t)1 << 20) /* a batch and the longest entry: 6 bytes per byte of a line               \
                        */
 #define KEEP_CAP ((size_t)64 << 10)
+#define TAIL_MAX 96 /* of an entry: stream and time */
 
 int json_log_open(struct json_log *log, int dirfd, const char *path, struct err *e)
 {
@@ -62,10 +63,16 @@ static size_t utf8_len(const uint8_t *p, size_t left)
     return n;
 }
 
-/* Bytes that stand for themselves in docker's strings; it escapes for HTML too. */
+/* Bytes that docker's strings do not have as they are; it escapes for HTML too. Those above 0x7f
+ * are looked at as UTF-8. */
 static bool is_plain(uint8_t c)
 {
-    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&';
+    static const bool special[256] = {
+        [0 ... 0x1f] = true, ['"'] = true, ['\\'] = true,          ['<'] = true,
+        ['>'] = true,        ['&'] = true, [0x80 ... 0xff] = true,
+    };
+
+    return !special[c];
 }
 
 static char *put_text(char *to, const char *text, size_t len)
@@ -121,39 +128,44 @@ static char *put_escaped(char *to, const uint8_t *p, size_t len)
 
 static void write_batch(struct json_log *log);
 
-static void add_entry(struct json_log *log, enum json_log_stream stream, const void *data,
-                      size_t len, bool whole_line)
+/* The end of an entry, the same for all that arrive together. */
+static void make_tail(char *ret, size_t size, enum json_log_stream stream)
 {
-    char when[TIME_RFC3339_LEN], tail[128], *start, *to;
-    int n;
+    char when[TIME_RFC3339_LEN];
 
-    if (log->fd < 0)
-        return;
+    time_rfc3339(time_real_ns(), when);
+    (void)snprintf(ret, size, "\\n\",\"stream\":\"%s\",\"time\":\"%s\"}\n",
+                   stream == JSON_LOG_STDOUT ? "stdout" : "stderr", when);
+}
+
+/* `tail` begins with the \n of a whole line. */
+static void add_entry(struct json_log *log, const char *tail, const void *data, size_t len,
+                      bool whole_line)
+{
+    char *start, *to;
+
     if (log->out.len >= BATCH)
         write_batch(log);
-    start = str_reserve(&log->out, 6 * len + 128);
+    start = str_reserve(&log->out, 6 * len + TAIL_MAX + 16);
     if (!start) {
         log->lost++;
         log->lost_os = ENOMEM;
         log->out.failed = false; /* what is in it is whole */
         return;
     }
-    time_rfc3339(time_real_ns(), when);
-    n = snprintf(tail, sizeof(tail), "%s\",\"stream\":\"%s\",\"time\":\"%s\"}\n",
-                 whole_line ? "\\n" : "", stream == JSON_LOG_STDOUT ? "stdout" : "stderr", when);
+    if (!whole_line)
+        tail += 2;
     to = put_text(start, "{\"log\":\"", 8);
     to = put_escaped(to, data, len);
-    to = put_text(to, tail, (size_t)n);
+    to = put_text(to, tail, strlen(tail));
     str_added(&log->out, (size_t)(to - start));
     log->out_n++;
 }
 
 /* Adds to the incomplete line, and cuts it when it is too long. */
-static void add_piece(struct json_log *log, enum json_log_stream stream, const char *p,
+static void add_piece(struct json_log *log, struct str *line, const char *tail, const char *p,
                       size_t len)
 {
-    struct str *line = &log->line[stream];
-
     while (len) {
         size_t n = JSON_LOG_LINE - line->len;
 
@@ -168,7 +180,7 @@ static void add_piece(struct json_log *log, enum json_log_stream stream, const c
         p += n;
         len -= n;
         if (line->len == JSON_LOG_LINE) {
-            add_entry(log, stream, line->p, line->len, false);
+            add_entry(log, tail, line->p, line->len, false);
             str_clear(line);
         }
     }
@@ -178,30 +190,35 @@ void json_log_add(struct json_log *log, enum json_log_stream stream, const void 
 {
     struct str *line = &log->line[stream];
     const char *p = data, *newline;
+    char tail[TAIL_MAX];
 
     if (log->fd < 0)
         return;
+    make_tail(tail, sizeof(tail), stream);
     while (len && (newline = memchr(p, '\n', len))) {
         size_t n = (size_t)(newline - p);
 
         if (line->len || n >= JSON_LOG_LINE) {
-            add_piece(log, stream, p, n);
-            add_entry(log, stream, str_c(line), line->len, true);
+            add_piece(log, line, tail, p, n);
+            add_entry(log, tail, str_c(line), line->len, true);
             str_clear(line);
         } else {
-            add_entry(log, stream, p, n, true);
+            add_entry(log, tail, p, n, true);
         }
         p = newline + 1;
         len -= n + 1;
     }
-    add_piece(log, stream, p, len);
+    add_piece(log, line, tail, p, len);
 }
 
 void json_log_end(struct json_log *log)
 {
+    char tail[TAIL_MAX];
+
     for (int i = 0; i < JSON_LOG_STREAMS; i++) {
+        make_tail(tail, sizeof(tail), (enum json_log_stream)i);
         if (log->line[i].len)
-            add_entry(log, (enum json_log_stream)i, log->line[i].p, log->line[i].len, false);
+            add_entry(log, tail, log->line[i].p, log->line[i].len, false);
         str_done(&log->line[i]);
     }
 }
