@@ -319,7 +319,9 @@ int incoming_commit(struct incoming *v, size_t n, struct db *db, const char *hom
     lock = store_lock(home, e);
     if (lock < 0)
         return lock;
-    r = db_transaction(db, commit, &c, e);
+    r = content_sweep(db, home, e);
+    if (r == 0)
+        r = db_transaction(db, commit, &c, e);
     if (c.again) {
         err_clear(e);
         return 1;

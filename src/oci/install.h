@@ -47,3 +47,6 @@ int incoming_flatten(struct incoming *in, struct db *db, const char *home,
  * there has been removed since: flatten again. */
 int incoming_commit(struct incoming *v, size_t n, struct db *db, const char *home,
                     struct err *e) MUST_CHECK;
+
+/* Remove files that no record knows: a crash came between the two. Needs the store's lock. */
+int content_sweep(struct db *db, const char *home, struct err *e) MUST_CHECK;

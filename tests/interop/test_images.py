@@ -355,6 +355,23 @@ def killed_while_loading():
 
 
 @case
+def files_without_a_record():
+    """What a crash between rename and commit leaves is removed, or replaced when it comes again."""
+    with Store() as s:
+        s.run("load", data=simple().tar())
+        files, rows = s.files(), s.rows()
+        good = {f: (s.home / f).read_bytes() for f in files}
+        stray = [f"images/blobs/sha256/{'0' * 64}", f"images/blobs/sha256/{'1' * 64}.tmp.77",
+                 f"rootfs/{'2' * 64}.ext4"]
+        s.sql("DELETE FROM images"), s.sql("DELETE FROM image_content"), s.sql("DELETE FROM image_blobs")
+        for f in files + stray:
+            (s.home / f).write_bytes(b"torn")
+        s.run("load", data=simple().tar())
+        assert s.files() == files and s.rows() == rows
+        assert good == {f: (s.home / f).read_bytes() for f in files}
+
+
+@case
 def a_full_disk():
     if os.geteuid() != 0:
         raise Skip("needs root to mount a small file system")
