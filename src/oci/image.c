@@ -330,25 +330,50 @@ void image_list_done(struct image_list *list)
     *list = (struct image_list){ 0 };
 }
 
-int image_list(struct db *db, const char *home, struct image_list *ret, struct err *e)
+static int list_ids(struct db *db, char ***ret, struct err *e)
 {
-    struct image_list list = { 0 };
     autostmt st = { 0 };
+    char **ids = NULL;
+    size_t n = 0;
     int r;
 
     r = stmt_open(db, &st, e,
                   "SELECT image_id FROM image_content ORDER BY created_ns DESC, image_id", "");
-    while (r >= 0 && (r = stmt_step(&st, e)) > 0) {
-        struct image **v = realloc(list.v, (list.n + 1) * sizeof(struct image *));
+    while (r >= 0 && (r = stmt_step(&st, e)) > 0)
+        r = push(&ids, n++, strdup(stmt_text(&st, 0)), e);
+    if (r < 0)
+        strv_free(ids);
+    else
+        *ret = ids; /* NULL when there are none */
+    return r;
+}
 
-        if (!v) {
-            r = err_os(e, "image list");
-            break;
-        }
-        list.v = v;
-        r = image_load(db, home, stmt_text(&st, 0), &list.v[list.n], e);
+/* Ids first: while a query is open it shows what was there when it began, and the files of an
+ * image that is being removed may be gone already. */
+int image_list(struct db *db, const char *home, struct image_list *ret, struct err *e)
+{
+    struct image_list list = { 0 };
+    char **ids = NULL;
+    size_t n = 0;
+    int r;
+
+    r = list_ids(db, &ids, e);
+    while (r == 0 && ids && ids[n])
+        n++;
+    list.v = calloc(n + 1, sizeof(struct image *));
+    if (r == 0 && !list.v)
+        r = err_os(e, "image list");
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        struct err gone = { 0 };
+
+        r = image_load(db, home, ids[i], &list.v[list.n], e);
         list.n += r == 0;
+        if (r == -(int)ERR_NOT_FOUND && image_exists(db, ids[i], &gone) == -(int)ERR_NOT_FOUND) {
+            err_clear(e);
+            r = 0;
+        }
     }
+    strv_free(ids);
     if (r < 0) {
         image_list_done(&list);
         return r;

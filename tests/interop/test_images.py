@@ -13,7 +13,7 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
-from imagestore import Store
+from imagestore import A3S, Store
 from layers import BIN, Skip, Tar, case, fsck, main, names, sha
 
 OCI = "application/vnd.oci.image."
@@ -322,6 +322,25 @@ def twelve_loads_at_once():
         assert len(s.files()) == 8, s.files()  # two images: manifest, config, layer, ext4
         for name in "abc":
             s.tree(f"x/{name}:1")
+
+
+@case
+def lists_while_images_come_and_go():
+    archive = simple().tar()
+    with Store() as s:
+        path = pathlib.Path(s.tmp) / "a.tar"
+        path.write_bytes(archive)
+        churn = subprocess.Popen(
+            ["sh", "-ec", 'for i in $(seq 30); do "$0" load -q -i "$1"; "$0" rmi x/a:1; done',
+             A3S, path], env=s.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        lists = 0
+        while churn.poll() is None:
+            out, err = s.run("images", "-q")
+            assert err == "" and len(out.split()) <= 1, (out, err)
+            lists += 1
+        assert churn.wait() == 0, churn.stderr.read()
+        churn.stderr.close()
+        assert lists > 20 and s.files() == []
 
 
 @case
