@@ -77,18 +77,22 @@ static size_t output_room(struct session *s)
     return room < MSG_DATA_MAX ? room : MSG_DATA_MAX;
 }
 
-static void send_output(struct session *s, enum msg_type type, size_t len)
+/* `at` holds a message with `len` bytes of payload: in the channel already, or in our buffer. */
+static void send_output(struct session *s, enum msg_type type, char *at, size_t len)
 {
-    char *buf = s->guest->buf;
     size_t n;
 
     if (!s->out.stream)
         return;
-    buf[0] = (char)type;
-    put_u32be(buf + 1, (uint32_t)len);
-    n = stream_send(s->out.stream, buf, len + MSG_HEADER);
+    at[0] = (char)type;
+    put_u32be(at + 1, (uint32_t)len);
+    if (at != s->guest->buf) {
+        stream_commit(s->out.stream, len + MSG_HEADER);
+        return;
+    }
+    n = stream_send(s->out.stream, at, len + MSG_HEADER);
     if (n < len + MSG_HEADER) {
-        (void)str_add(&s->out.queue, buf + n, len + MSG_HEADER - n);
+        (void)str_add(&s->out.queue, at + n, len + MSG_HEADER - n);
         outlet_flush(&s->out);
     }
 }
@@ -103,6 +107,7 @@ static void source_pause(struct session *s, struct source *src)
 static bool source_read(struct session *s, struct source *src)
 {
     size_t room = output_room(s);
+    char *at = NULL;
     ssize_t n;
 
     if (room == 0) {
@@ -111,7 +116,11 @@ static bool source_read(struct session *s, struct source *src)
     }
     if (s->state == DRAINING && src->left < room)
         room = src->left;
-    n = room == 0 ? 0 : read(src->w.fd, s->guest->buf + MSG_HEADER, room);
+    if (s->out.stream)
+        at = stream_reserve(s->out.stream, room + MSG_HEADER);
+    if (!at)
+        at = s->guest->buf;
+    n = room == 0 ? 0 : read(src->w.fd, at + MSG_HEADER, room);
     if (n < 0 && errno == EINTR)
         return true;
     if (n < 0 && errno == EAGAIN && s->state != DRAINING)
@@ -120,7 +129,7 @@ static bool source_read(struct session *s, struct source *src)
         source_close(s, src);
         return false;
     }
-    send_output(s, src->type, (size_t)n);
+    send_output(s, src->type, at, (size_t)n);
     if (src->total < BIG_OUTPUT && src->total + (size_t)n >= BIG_OUTPUT && !s->tty)
         (void)fcntl(src->w.fd, F_SETPIPE_SZ, BIG_PIPE); /* may be refused: slower then */
     src->total += (size_t)n;

@@ -347,6 +347,29 @@ size_t stream_send(struct stream *s, const void *data, size_t len)
     return taken;
 }
 
+char *stream_reserve(struct stream *s, size_t len)
+{
+    char *at;
+
+    if (len > CHANNEL_DATA_MAX || len > stream_room(s) || s->ch->deaf)
+        return NULL;
+    at = str_reserve(&s->ch->out, CHANNEL_HEADER + len);
+    return at ? at + CHANNEL_HEADER : NULL;
+}
+
+void stream_commit(struct stream *s, size_t len)
+{
+    struct str *out = &s->ch->out;
+    uint8_t head[CHANNEL_HEADER] = { FRAME_DATA };
+
+    put_u32be(head + 4, s->id);
+    put_u32be(head + 8, (uint32_t)len);
+    memcpy(out->p + out->len, head, sizeof(head));
+    str_added(out, sizeof(head) + len);
+    s->credit -= (uint32_t)len;
+    rewatch(s->ch);
+}
+
 void stream_consumed(struct stream *s, size_t len)
 {
     s->consumed += (uint32_t)len;

@@ -113,6 +113,11 @@ struct channel *stream_channel(const struct stream *s);
 size_t stream_room(struct stream *s);
 /* Send at most stream_room() bytes; returns how many were taken. */
 size_t stream_send(struct stream *s, const void *data, size_t len);
+/* The same without a copy: where to put up to `len` bytes, at most stream_room() and
+ * CHANNEL_DATA_MAX, or NULL; then send the first `len` > 0 of them. Nothing else may be done with
+ * the channel in between; not to commit is fine. */
+char *stream_reserve(struct stream *s, size_t len);
+void stream_commit(struct stream *s, size_t len);
 /* The consumer has taken `len` bytes that `data` delivered. */
 void stream_consumed(struct stream *s, size_t len);
 void stream_finish(struct stream *s);                       /* FIN, once; more is ignored */

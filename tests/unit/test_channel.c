@@ -178,6 +178,30 @@ static void a_slow_reader_holds_one_window_only(void **state UNUSED)
         turn();
 }
 
+static void bytes_can_be_put_in_place(void **state UNUSED)
+{
+    char *at;
+
+    open_exec();
+    at = stream_reserve(host.stream, 100);
+    assert_non_null(at);
+    at = stream_reserve(host.stream, 200); /* what was not committed is not sent */
+    assert_non_null(at);
+    memcpy(at, "hello, world", 12);
+    stream_commit(host.stream, 5);
+    assert_int_equal(stream_room(host.stream), CHANNEL_WINDOW - 5);
+    assert_null(stream_reserve(host.stream, CHANNEL_DATA_MAX + 1));
+    while (guest.got.len < 5)
+        turn();
+    assert_string_equal(str_c(&guest.got), "hello");
+    guest.hold = true;
+    while (stream_room(host.stream) >= CHANNEL_DATA_MAX) {
+        assert_non_null(stream_reserve(host.stream, CHANNEL_DATA_MAX));
+        stream_commit(host.stream, CHANNEL_DATA_MAX);
+    }
+    assert_null(stream_reserve(host.stream, CHANNEL_DATA_MAX));
+}
+
 static void an_unknown_port_is_refused(void **state UNUSED)
 {
     struct err e;
@@ -291,6 +315,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(bulk_data_flows_and_finishes, setup, teardown),
         cmocka_unit_test_setup_teardown(a_slow_reader_holds_one_window_only, setup, teardown),
+        cmocka_unit_test_setup_teardown(bytes_can_be_put_in_place, setup, teardown),
         cmocka_unit_test_setup_teardown(an_unknown_port_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(reset_reaches_the_other_side, setup, teardown),
         cmocka_unit_test_setup_teardown(violations_end_the_channel_and_say_why, setup, teardown),
