@@ -5,12 +5,14 @@
 #include "util/fd.h"
 #include "util/fs.h"
 #include "util/spawn.h"
+#include "util/time.h"
 
 #include <fcntl.h>
 #include <string.h>
 #include <sys/wait.h>
 
 #define STATUS_START 125 /* docker: the runtime failed, not the command */
+#define FOREVER_NS   (UINT64_C(100) * 365 * 86400 * NS_PER_S) /* far from overflowing a clock */
 #define REPORT_FD    3
 #define ATTACH_FD    4
 
@@ -179,8 +181,9 @@ int box_stop(struct db *db, const char *home, struct box *box, int signal, uint6
 
     if (!box_state_is_live(box->state))
         return 0;
-    req.timeout_ns =
-        timeout_ns == UINT64_MAX ? box->spec.stop_timeout_s * 1000000000 : timeout_ns;
+    req.timeout_ns = timeout_ns == UINT64_MAX ? box->spec.stop_timeout_s * NS_PER_S : timeout_ns;
+    if (req.timeout_ns > FOREVER_NS)
+        req.timeout_ns = FOREVER_NS;
     r = ask(db, home, box, &req, NULL, &reply, e);
     if (r <= 0)
         return r;

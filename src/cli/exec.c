@@ -104,7 +104,7 @@ int cli_exec(struct cli *cli, const struct box *box, const struct exec *x, struc
                          .out = true,
                          .err = true,
                          .sig_proxy = true,
-                         .pipe_signal = true,
+                         .exec = true,
                          .until_started = x->detach };
     struct session_result result = { 0 };
     autofd int fd = -1;

@@ -56,6 +56,15 @@ static int write_cidfile(const char *path, const char *id, struct err *e)
     return fd_write_all(fd, id, strlen(id), e);
 }
 
+/* There is neither AppArmor nor SELinux in the guest: like docker on a host without them. */
+static void warn_ignored(const struct cli *cli, const struct str_list *options)
+{
+    for (size_t i = 0; i < options->n; i++)
+        if (!strncmp(options->v[i], "apparmor", 8) || !strncmp(options->v[i], "label", 5))
+            fprintf(cli->err, "WARNING: --security-opt %s has no effect in a box\n",
+                    options->v[i]);
+}
+
 static int create(struct cli *cli, struct db *db, const struct box_flags *f, char **argv,
                   struct box **ret, struct err *e)
 {
@@ -73,6 +82,7 @@ static int create(struct cli *cli, struct db *db, const struct box_flags *f, cha
         box_spec_done(&spec);
         return r;
     }
+    warn_ignored(cli, &f->security_opt);
     r = box_create(db, cli->home, f->name, &spec, ret, e);
     /* From now on rmi sees that it is used. Was it faster? */
     if (r == 0)

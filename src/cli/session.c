@@ -77,16 +77,25 @@ static int flush_tx(struct io *io, struct err *e)
     return 0;
 }
 
-static int send_size(struct io *io, struct err *e)
+static int put_size(struct io *io, uint16_t cols, uint16_t rows, struct err *e)
 {
-    uint16_t cols, rows;
     uint8_t body[4];
 
-    if (!terminal_size(0, &cols, &rows) && !terminal_size(1, &cols, &rows))
-        return 0;
     put_u16be(body, cols);
     put_u16be(body + 2, rows);
     return put(io, MSG_RESIZE, body, sizeof(body), e);
+}
+
+static int send_size(struct io *io, bool redraw, struct err *e)
+{
+    uint16_t cols, rows;
+    int r = 0;
+
+    if (!terminal_size(0, &cols, &rows) && !terminal_size(1, &cols, &rows))
+        return 0;
+    if (redraw)
+        r = put_size(io, cols, (uint16_t)(rows + 1), e);
+    return r < 0 ? r : put_size(io, cols, rows, e);
 }
 
 /* False when nobody answers there, as while the shim starts. */
@@ -193,7 +202,7 @@ static int take_output(struct io *io, struct err *e)
     n = sink_write(sink, io->rx + io->rx_at, len, e);
     if (n < 0 && e->os == EPIPE) {
         finish(io, SESSION_NO_READER, 128 + SIGPIPE);
-        return io->s->pipe_signal ? put_signal(io, SIGPIPE, e) : 0;
+        return io->s->exec ? put_signal(io, SIGPIPE, e) : 0;
     }
     if (n < 0)
         return (int)n;
@@ -271,15 +280,19 @@ static int read_socket(struct io *io, struct err *e)
 
 /* ---- signals ---------------------------------------------------------- */
 
-static const int proxied[] = { SIGHUP,  SIGINT,  SIGQUIT, SIGTERM,  SIGUSR1,
-                               SIGUSR2, SIGTSTP, SIGCONT, SIGWINCH, SIGALRM };
+/* The first of them for exec, all for a box of ours: what docker forwards. */
+#define PROXIED_EXEC 7
+static const int proxied[] = { SIGHUP,  SIGINT,   SIGQUIT, SIGTERM, SIGUSR1,
+                               SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT, SIGALRM };
 static const int fatal[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGWINCH };
 
 /* From here on they wait in a descriptor; a signal during a start is not lost. */
 static int catch_signals(struct io *io, struct err *e)
 {
     const int *list = io->s->sig_proxy ? proxied : fatal;
-    size_t n = io->s->sig_proxy ? ARRAY_LEN(proxied) : ARRAY_LEN(fatal);
+    size_t n = !io->s->sig_proxy ? ARRAY_LEN(fatal)
+               : io->s->exec     ? PROXIED_EXEC
+                                 : ARRAY_LEN(proxied);
     sigset_t set;
 
     (void)sigemptyset(&set);
@@ -305,7 +318,7 @@ static int take_signal(struct io *io, struct err *e)
         return 0;
     sig = (int)info.ssi_signo;
     if (sig == SIGWINCH && io->s->tty)
-        return send_size(io, e);
+        return send_size(io, false, e);
     if (!io->s->sig_proxy) {
         if (sig != SIGWINCH)
             finish(io, SESSION_INTERRUPTED, 128 + sig);
@@ -369,7 +382,7 @@ static int setup(struct io *io, struct err *e)
     if (r == 0 && s->tty && s->in && isatty(0))
         r = terminal_raw(0, &io->terminal, e);
     if (r == 0 && s->tty)
-        r = send_size(io, e);
+        r = send_size(io, s->redraw, e);
     return r == 0 && io->tx.len ? flush_tx(io, e) : r;
 }
 

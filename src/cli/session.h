@@ -24,7 +24,9 @@ struct session {
      */
     const struct box *box;
     const char *home;
-    bool pipe_signal; /* send SIGPIPE to the process when nobody reads our output any more */
+    bool exec; /* one process among others: it gets SIGPIPE when nobody reads our output any more,
+                  and Ctrl-Z stops us, not it */
+    bool redraw; /* change the terminal's size twice, so that full-screen programs draw again */
     struct detach_keys keys;
 };
 

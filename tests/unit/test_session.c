@@ -231,7 +231,7 @@ static void a_reader_that_left_ends_it(void **state UNUSED)
     uint8_t body[4];
     struct stage st;
 
-    s.pipe_signal = true;
+    s.exec = true;
     st = begin(&s);
     close_fd(&st.out);
     say(&st, MSG_STDOUT, "x", 1);
