@@ -46,7 +46,7 @@ int boot_mounts(struct err *e)
     return r;
 }
 
-int boot_cgroups(struct err *e)
+static int boot_cgroups(struct err *e)
 {
     static const char *const wanted[] = { "+cpu", "+memory", "+pids", "+cpuset", "+io" };
     int r = mnt_place("cgroup2", NULL, MNT_NOSUID | MNT_NODEV | MNT_NOEXEC, AT_FDCWD,
@@ -58,6 +58,34 @@ int boot_cgroups(struct err *e)
                             &ignored) < 0)
             log_warn("cgroup controller %s: %s", wanted[i] + 1, ignored.text);
     return r;
+}
+
+void boot_sysctl(const char *name, const char *value)
+{
+    autofree char *path = str_format("/proc/sys/%s", name);
+    struct err e;
+
+    if (path && fs_write_kernel(AT_FDCWD, path, value, &e) < 0)
+        log_warn("%s", e.text);
+}
+
+/* ---- network --------------------------------------------------------- */
+
+static void boot_network(void)
+{
+    autofd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct ifreq ifr = { .ifr_name = "lo" };
+
+    if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &ifr) < 0) {
+        log_warn("lo: %s", strerror(errno));
+        return;
+    }
+    ifr.ifr_flags |= IFF_UP;
+    if (ioctl(fd, SIOCSIFFLAGS, &ifr) < 0)
+        log_warn("lo: %s", strerror(errno));
+    /* As docker: no capability is needed for ping and for low ports. */
+    boot_sysctl("net/ipv4/ping_group_range", "0 2147483647");
+    boot_sysctl("net/ipv4/ip_unprivileged_port_start", "0");
 }
 
 /* ---- modules --------------------------------------------------------- */
@@ -86,6 +114,8 @@ static void module_load(const char *name, bool keep)
     autofree char *path = str_format(MODULE_DIR "/%s", name);
     autofd int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 
+    if (fd < 0 && errno == ENOENT)
+        return; /* loaded: somebody was faster */
     if (fd < 0 || (sys_finit_module(fd, module_options(name)) < 0 && errno != EEXIST))
         log_warn("module %s: %s", name, strerror(errno));
     if (path && !keep)
@@ -118,6 +148,39 @@ void boot_modules_done(struct boot_modules *m)
 {
     free(m->text);
     *m = (struct boot_modules){ 0 };
+}
+
+/* Needs nothing of virtio, which loads meanwhile. */
+static void load_apart(void)
+{
+    static const char *const apart[] = { "-scsi_common.ko", "-scsi_mod.ko", "-sd_mod.ko",
+                                         "-overlay.ko" };
+    struct boot_modules m = { .list = BOOT_MODULES_NOW };
+
+    if (module_read_list(&m) < 0)
+        return;
+    for (char *name; (name = strsep(&m.at, "\n"));)
+        for (size_t i = 0; i < ARRAY_LEN(apart); i++)
+            if (strstr(name, apart[i]) && !strchr(name, '/'))
+                module_load(name, false);
+    boot_modules_done(&m);
+}
+
+pid_t boot_aside(struct err *e)
+{
+    pid_t pid = sys_fork(0, -1);
+
+    if (pid < 0)
+        return err_os(e, "fork");
+    if (pid > 0)
+        return pid;
+    load_apart();
+    boot_network();
+    if (boot_cgroups(e) < 0) {
+        log_error("%s", e->text);
+        _exit(1);
+    }
+    _exit(0);
 }
 
 int boot_modprobe(int argc, char **argv)
@@ -177,32 +240,4 @@ int boot_open_port(void)
     }
     (void)closedir(dir);
     return fd;
-}
-
-void boot_sysctl(const char *name, const char *value)
-{
-    autofree char *path = str_format("/proc/sys/%s", name);
-    struct err e;
-
-    if (path && fs_write_kernel(AT_FDCWD, path, value, &e) < 0)
-        log_warn("%s", e.text);
-}
-
-/* ---- network --------------------------------------------------------- */
-
-void boot_network(void)
-{
-    autofd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    struct ifreq ifr = { .ifr_name = "lo" };
-
-    if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &ifr) < 0) {
-        log_warn("lo: %s", strerror(errno));
-        return;
-    }
-    ifr.ifr_flags |= IFF_UP;
-    if (ioctl(fd, SIOCSIFFLAGS, &ifr) < 0)
-        log_warn("lo: %s", strerror(errno));
-    /* As docker: no capability is needed for ping and for low ports. */
-    boot_sysctl("net/ipv4/ping_group_range", "0 2147483647");
-    boot_sysctl("net/ipv4/ip_unprivileged_port_start", "0");
 }

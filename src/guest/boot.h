@@ -4,6 +4,7 @@
 #include "util/err.h"
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #define BOOT_PORT_NAME     "a3s.channel"
 #define BOOT_MODULES_NOW   "/modules/modules.boot"
@@ -31,8 +32,9 @@ int boot_modprobe(int argc, char **argv);
 /* The channel's port, opened; -1 when it is not there yet. */
 int boot_open_port(void);
 
-/* cgroup v2 with its controllers, lo up, limits of the kernel that containers expect. */
-int boot_cgroups(struct err *e) MUST_CHECK;
-void boot_network(void);
+/* In a child, beside what leads to the channel: the modules that disks and overlays need, cgroup
+ * v2 with its controllers, lo up, what containers expect of the network. Its exit status is 0
+ * when containers can be made. */
+pid_t boot_aside(struct err *e) MUST_CHECK;
 /* Set /proc/sys/<name>; a failure is a line on the console. */
 void boot_sysctl(const char *name, const char *value);

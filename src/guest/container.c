@@ -96,7 +96,7 @@ static void on_setup(struct watch *w, uint32_t events UNUSED)
     loop_del(c->guest->loop, w);
     /* Only now: before, the first process had to open its disks. */
     if (r > 0 && !c->config.security.privileged)
-        r = devices_restrict(c->cgroup_fd, &e);
+        r = devices_restrict(c->guest->device_filter, c->cgroup_fd, &e);
     if (r < 0) {
         container_fail(c, &e);
         return;
@@ -136,6 +136,10 @@ static int container_spawn(struct container *c, struct err *e)
     if (c->pidfd < 0)
         return err_os(e, "pidfd");
     c->mount_ns = open_mount_ns(pid);
+    if (c->guest->device_filter < 0) /* while the child is busy with the disks */
+        c->guest->device_filter = devices_filter(e);
+    if (c->guest->device_filter < 0)
+        return -1;
     if (fd_nonblock(c->setup.fd, true, e) < 0)
         return -1;
     return loop_add(c->guest->loop, &c->setup, EPOLLIN, e);

@@ -134,19 +134,23 @@ static const struct bpf_insn filter[] = {
     RETURN,                  /* 22 */
 };
 
-int devices_restrict(int cgroup_fd, struct err *e)
+int devices_filter(struct err *e)
 {
     union bpf_attr load = { .prog_type = BPF_PROG_TYPE_CGROUP_DEVICE,
                             .insns = (uint64_t)(uintptr_t)filter,
                             .insn_cnt = ARRAY_LEN(filter),
                             .license = (uint64_t)(uintptr_t) "MIT" };
-    autofd int prog = sys_bpf(BPF_PROG_LOAD, &load, sizeof(load));
+    int prog = sys_bpf(BPF_PROG_LOAD, &load, sizeof(load));
+
+    return prog < 0 ? err_os(e, "device filter") : prog;
+}
+
+int devices_restrict(int filter_fd, int cgroup_fd, struct err *e)
+{
     union bpf_attr attach = { .target_fd = (uint32_t)cgroup_fd,
-                              .attach_bpf_fd = (uint32_t)prog,
+                              .attach_bpf_fd = (uint32_t)filter_fd,
                               .attach_type = BPF_CGROUP_DEVICE };
 
-    if (prog < 0)
-        return err_os(e, "device filter");
     if (sys_bpf(BPF_PROG_ATTACH, &attach, sizeof(attach)) < 0)
         return err_os(e, "device filter");
     return 0;

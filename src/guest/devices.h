@@ -9,5 +9,8 @@
  * the guest's devices but the channel when `all`. */
 int devices_make(int dev_fd, bool all, struct err *e) MUST_CHECK;
 
-/* Let the processes in this cgroup open only docker's devices, whatever nodes they make. */
-int devices_restrict(int cgroup_fd, struct err *e) MUST_CHECK;
+/* The program that lets through docker's devices only, whatever nodes are made. Returns its
+ * descriptor (CLOEXEC), good for any number of containers. */
+int devices_filter(struct err *e) MUST_CHECK;
+/* Hold the processes in this cgroup to it. */
+int devices_restrict(int filter_fd, int cgroup_fd, struct err *e) MUST_CHECK;

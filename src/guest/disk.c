@@ -22,8 +22,15 @@ static bool address_is(const char *name, uint64_t lun)
     return host > 0 && strcmp(name + host, want) == 0;
 }
 
-/* The only entry of DEVICES/<address>/device/block is the disk's name. It is there before the
- * device node is, so the node is checked, too. */
+/* The name and even the node are there before the disk can be opened; the event comes after. */
+static bool can_open(const char *path)
+{
+    autofd int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    return fd >= 0;
+}
+
+/* The only entry of DEVICES/<address>/device/block is the disk's name. */
 static bool read_name(const char *address, char *ret, size_t size)
 {
     autofree char *path = str_format(DEVICES "/%s/device/block", address);
@@ -35,8 +42,7 @@ static bool read_name(const char *address, char *ret, size_t size)
         return false;
     while (!found && (entry = readdir(dir)))
         if (entry->d_name[0] != '.')
-            found = snprintf(ret, size, "/dev/%s", entry->d_name) < (int)size &&
-                    access(ret, F_OK) == 0;
+            found = snprintf(ret, size, "/dev/%s", entry->d_name) < (int)size && can_open(ret);
     (void)closedir(dir);
     return found;
 }

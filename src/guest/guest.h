@@ -60,6 +60,7 @@ struct guest {
     struct timer stop_deadline;
     bool debug, stopping, stopped, channel_lost;
     int own_pidfd;
+    int device_filter;   /* devices_filter(), -1 before the first container */
     pid_t lister;        /* process that makes a CONTAINER_PROC_LIST, 0: none */
     char buf[BUF_BYTES]; /* shared by all handlers: valid within one */
 };

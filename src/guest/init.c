@@ -156,29 +156,37 @@ static int open_channel(struct guest *g, struct err *e)
 
 /* ---- all of it ------------------------------------------------------- */
 
+/* The host reads HELLO while we do the rest. */
+static int finish_boot(struct guest *g, pid_t aside, struct err *e)
+{
+    int status;
+
+    if (waitpid(aside, &status, 0) != aside || status != 0)
+        return err_set(e, ERR_SYSTEM, "containers cannot be made");
+    while (boot_module_next(&g->boot_modules))
+        ;
+    if (fs_write_kernel(AT_FDCWD, "/proc/self/oom_score_adj", "-1000", e) < 0)
+        return -1;
+    (void)prctl(PR_SET_DUMPABLE, 0);
+    g->own_pidfd = sys_pidfd_open(getpid());
+    return g->own_pidfd < 0 ? err_os(e, "pidfd") : watch_children(g, e);
+}
+
 static int guest_boot(struct guest *g, struct err *e)
 {
+    pid_t aside;
     int r;
 
     g->boot_modules.list = BOOT_MODULES_NOW;
     g->later_modules.list = BOOT_MODULES_LATER;
     if ((r = boot_mounts(e)) < 0 || (r = loop_new(&g->loop, e)) < 0)
         return r;
+    r = aside = boot_aside(e);
+    if (r < 0)
+        return r;
     r = g->uevents.fd = uevent_open(e);
-    if (r < 0 || (r = open_channel(g, e)) < 0)
+    if (r < 0 || (r = open_channel(g, e)) < 0 || (r = finish_boot(g, aside, e)) < 0)
         return r;
-    /* The host reads HELLO while we do the rest. */
-    while (boot_module_next(&g->boot_modules))
-        ;
-    if ((r = boot_cgroups(e)) < 0 || (r = watch_children(g, e)) < 0)
-        return r;
-    boot_network();
-    if (fs_write_kernel(AT_FDCWD, "/proc/self/oom_score_adj", "-1000", e) < 0)
-        return -1;
-    (void)prctl(PR_SET_DUMPABLE, 0);
-    g->own_pidfd = sys_pidfd_open(getpid());
-    if (g->own_pidfd < 0)
-        return err_os(e, "pidfd");
     loop_timer(g->loop, &g->later, LATER_DELAY);
     return loop_add(g->loop, &g->uevents, EPOLLIN, e);
 }
@@ -217,6 +225,7 @@ int init_main(void)
         .children = { -1, "children", on_children, 0, false },
         .later = { .fired = on_later },
         .own_pidfd = -1,
+        .device_filter = -1,
     };
     struct err e;
 

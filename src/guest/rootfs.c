@@ -3,6 +3,7 @@
 #include "guest/devices.h"
 #include "guest/mnt.h"
 #include "guest/place.h"
+#include "guest/process.h"
 #include "guest/sys.h"
 #include "guest/tmpfs.h"
 #include "util/fs.h"
@@ -15,6 +16,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 
 #define STAGE      "/mnt" /* in the initramfs: lower, upper, root, etc */
 #define STAGE_ROOT STAGE "/root"
@@ -41,6 +43,38 @@ static int mount_upper(struct rootfs *r, struct err *e)
     if ((mkdir(STAGE "/upper/upper", 0755) < 0 && errno != EEXIST) ||
         (mkdir(STAGE "/upper/work", 0700) < 0 && errno != EEXIST))
         return err_os(e, "writable layer");
+    return 0;
+}
+
+/* The writable layer is mounted by a child, beside the image. Returns its pid, and in *ret_report
+ * where it reports. */
+static pid_t start_upper(struct rootfs *r, int *ret_report, struct err *e)
+{
+    int fds[2];
+    pid_t pid;
+
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return err_os(e, "pipe");
+    pid = sys_fork(0, -1);
+    if (pid == 0) {
+        if (mount_upper(r, e) < 0)
+            process_fail(fds[1], 1, e);
+        _exit(0);
+    }
+    (void)close(fds[1]);
+    *ret_report = fds[0];
+    return pid < 0 ? err_os(e, "fork") : pid;
+}
+
+static int wait_upper(struct rootfs *r, pid_t pid, int report, struct err *e)
+{
+    struct failure f = { 0 };
+    ssize_t n = read(report, &f, sizeof(f));
+    int status;
+
+    if (waitpid(pid, &status, 0) != pid || n == sizeof(f) || status != 0)
+        return err_set(e, n == sizeof(f) ? (enum err_kind)f.kind : ERR_SYSTEM, "%.*s",
+                       (int)sizeof(f.text) - 1, n == sizeof(f) ? f.text : "writable layer");
     if (!r->upper)
         return 0;
     r->upper_fd = fs_open_dir(AT_FDCWD, STAGE "/upper", e);
@@ -51,22 +85,26 @@ static int mount_upper(struct rootfs *r, struct err *e)
  * win, and the writable layer stays free of it. */
 static int mount_overlay(struct rootfs *r, struct err *e)
 {
-    int n;
+    struct err lower_error;
+    autofd int report = -1;
+    pid_t pid = start_upper(r, &report, e);
+    int n, lower;
 
-    n = mount_disk(r->lower, "ro,noload", MNT_RDONLY, STAGE "/lower", e);
-    if (n < 0)
+    if (pid < 0)
+        return (int)pid;
+    lower = mount_disk(r->lower, "ro,noload", MNT_RDONLY, STAGE "/lower", &lower_error);
+    n = wait_upper(r, pid, report, e);
+    if (lower < 0) {
+        *e = lower_error;
         return err_ctx(e, "image");
-    n = mount_upper(r, e);
+    }
     if (n < 0)
         return n;
     n = mnt_place("overlay",
                   "lowerdir=" STAGE "/lower:" BASE_LAYER ",upperdir=" STAGE
                   "/upper/upper,workdir=" STAGE "/upper/work",
                   0, AT_FDCWD, STAGE_ROOT, e);
-    if (n < 0)
-        return n;
-    n = fs_open_dir(AT_FDCWD, STAGE_ROOT, e);
-    return n;
+    return n < 0 ? n : fs_open_dir(AT_FDCWD, STAGE_ROOT, e);
 }
 
 /* These must be real directories: what docker's runtime demands, too. */

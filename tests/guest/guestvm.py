@@ -201,7 +201,7 @@ def tsc_khz():
 
 
 class Vm:
-    def __init__(self, kernel, initramfs, disks=(), memory="256M", accel="tcg", append="", extra=(),
+    def __init__(self, kernel, initramfs, disks=(), memory="256M", accel="tcg", append="", cpus=2, extra=(),
                  khz=None):
         ours, theirs = socket.socketpair()
         self.sock = ours
@@ -216,6 +216,7 @@ class Vm:
         args = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot",
                 "-display", "none", "-accel", accel, "-cpu", "max,la57=off,erms=off" if accel == "tcg"
                 else "host", "-M", "microvm,x-option-roms=off,rtc=on", "-m", memory,
+                "-smp", str(cpus),
                 "-global", "virtio-mmio.force-legacy=false", "-kernel", kernel,
                 "-initrd", initramfs, "-append", line,
                 "-chardev", "socket,id=channel,fd=%d" % fd,
