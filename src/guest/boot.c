@@ -12,9 +12,11 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#define FILES_MAX  (1 << 20) /* as docker gives to containers; our sessions need four each */
 #define LIST_MAX   ((size_t)64 << 10)
 #define MODULE_DIR "/modules"
 
@@ -67,6 +69,16 @@ void boot_sysctl(const char *name, const char *value)
 
     if (path && fs_write_kernel(AT_FDCWD, path, value, &e) < 0)
         log_warn("%s", e.text);
+}
+
+int boot_limits(struct err *e)
+{
+    const struct rlimit files = { .rlim_cur = FILES_MAX, .rlim_max = FILES_MAX };
+    const struct rlimit processes = { .rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY };
+
+    if (setrlimit(RLIMIT_NOFILE, &files) < 0 || setrlimit(RLIMIT_NPROC, &processes) < 0)
+        return err_os(e, "resource limits");
+    return 0;
 }
 
 /* ---- network --------------------------------------------------------- */

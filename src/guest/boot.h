@@ -32,6 +32,9 @@ int boot_modprobe(int argc, char **argv);
 /* The channel's port, opened; -1 when it is not there yet. */
 int boot_open_port(void);
 
+/* For PID 1 and what it passes on to containers: docker's numbers of files and processes. */
+int boot_limits(struct err *e) MUST_CHECK;
+
 /* In a child, beside what leads to the channel: the modules that disks and overlays need, cgroup
  * v2 with its controllers, lo up, what containers expect of the network. Its exit status is 0
  * when containers can be made. */

@@ -179,7 +179,7 @@ static int guest_boot(struct guest *g, struct err *e)
 
     g->boot_modules.list = BOOT_MODULES_NOW;
     g->later_modules.list = BOOT_MODULES_LATER;
-    if ((r = boot_mounts(e)) < 0 || (r = loop_new(&g->loop, e)) < 0)
+    if ((r = boot_mounts(e)) < 0 || (r = boot_limits(e)) < 0 || (r = loop_new(&g->loop, e)) < 0)
         return r;
     r = aside = boot_aside(e);
     if (r < 0)

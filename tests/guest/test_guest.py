@@ -231,6 +231,17 @@ class Streams(unittest.TestCase):
                 r = Result(s)
                 self.assertEqual((r.text(), r.status), ("%d\n" % i, 0))
 
+    def test_more_sessions_than_small_limits_allow(self):
+        with box() as b:
+            all_ = [vm.start(["sleep", "1000"], b) for _ in range(300)]
+            for s in all_:
+                s.wait(STARTED, timeout=60)
+            self.assertEqual(vm.run(["true"], box=b).status, 0)
+            vm.control.send(KILL, encode(SIGNAL_T, {"container": b, "signal": 15, "all": True}))
+            for s in all_:
+                self.assertEqual(Result(s).status, 143)
+                s.finish()
+
     def test_ping(self):
         s = vm.open(EXEC)
         s.send(PING)
@@ -556,6 +567,10 @@ class Security(unittest.TestCase):
         r = once(["probe", "limit", "4"], {"rlimits": [{"resource": 4, "soft": ALL_CAPS,
                                                         "hard": ALL_CAPS}]})
         self.assertEqual(r.text(), "%d %d\n" % (ALL_CAPS, ALL_CAPS))
+
+    def test_limits_of_docker(self):
+        self.assertEqual(once(["probe", "limit", "7"]).text(), "1048576 1048576\n")
+        self.assertEqual(once(["probe", "limit", "6"]).text(), "%d %d\n" % (ALL_CAPS, ALL_CAPS))
 
     def test_process_limit(self):
         r = once(["sh", "-c", "for i in 1 2 3 4 5 6 7 8; do sleep 5 & done; echo no"],
