@@ -9,6 +9,9 @@
 /* For a guest to write its disks back and unmount them. Longer than a slow disk needs for the
  * page cache of a small machine. */
 #define DOWN_WAIT (10 * NS_PER_S)
+/* How often, a second apart, the end is written when the disk is full or state.db busy. Until it
+ * is written nobody is told; after that it is lost, and whoever looks next finds us gone. */
+#define RECORD_TRIES 15
 /* The channel ended but the VMM did not: it is stuck, or the guest crashes slowly. */
 #define CHANNEL_WAIT (2 * NS_PER_S)
 
@@ -177,11 +180,17 @@ static void on_boot_timer(struct timer *t)
     shim_start_failed(sh, 125, &e);
 }
 
+static void on_record_timer(struct timer *t UNUSED)
+{
+    /* shim_turn() goes on with finish() */
+}
+
 void shim_timers_init(struct shim *sh)
 {
     sh->boot_timer.fired = on_boot_timer;
     sh->down_timer.fired = on_down_timer;
     sh->run_timer.fired = on_run_timer;
+    sh->record_timer.fired = on_record_timer;
 }
 
 void shim_disks_clean(struct shim *sh)
@@ -230,13 +239,9 @@ static void vm_lost(struct shim *sh)
 
 /* ---- the record is final ----------------------------------------------- */
 
-static void remove_sockets(struct shim *sh)
+static void remove_sockets(const struct shim *sh, const char *const *names, size_t n)
 {
-    static const char *const names[] = { BOX_CTL_SOCK, BOX_EXEC_SOCK, BOX_PTY_SOCK,
-                                         BOX_VSOCK_SOCK };
-
-    relays_stop(&sh->relays);
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+    for (size_t i = 0; i < n; i++)
         (void)unlinkat(sh->dir_fd, names[i], 0); /* not there when the start failed early */
 }
 
@@ -268,28 +273,58 @@ static int record_end(struct shim *sh, struct err *e)
     if (sh->box->state == BOX_STOPPING)
         change.to = BOX_STOPPED;
     r = db_open(sh->home, &db, e);
-    if (r == 0)
+    if (r == 0 && box_state_is_live(sh->box->state)) /* else an earlier try came this far */
         r = box_set_state(db, sh->box, &change, e);
     if (r == 0 && sh->box->spec.auto_remove)
         r = box_remove(db, sh->home, sh->box, e);
     return r;
 }
 
-static void finish(struct shim *sh)
+/* The first part, once. ctl.sock stays: who waits for the end finds us there. */
+static void wind_up(struct shim *sh)
 {
+    static const char *const names[] = { BOX_EXEC_SOCK, BOX_PTY_SOCK, BOX_VSOCK_SOCK };
     struct err e;
 
     if (json_log_flush(&sh->main.log, &e) < 0)
         log_error("%s", e.text);
-    remove_sockets(sh);
-    /* Before the record: who sees it final may start the box again at once. Until then the
-     * record names us, which keeps others away. */
-    close_fd(&sh->dir_fd);
-    if (record_end(sh, &e) < 0)
-        log_error("record: %s", e.text); /* whoever looks next finds us gone, and says so */
+    relays_stop(&sh->relays);
+    remove_sockets(sh, names, ARRAY_LEN(names));
+}
+
+/* The last part: the record is final. The box may be started again at once; whoever does so waits
+ * for our lock before it makes a socket. */
+static void let_go(struct shim *sh)
+{
+    static const char *const names[] = { BOX_CTL_SOCK };
+
     shim_report(sh, sh->outcome.status, &sh->outcome.err);
+    remove_sockets(sh, names, ARRAY_LEN(names));
     clients_end(sh);
+    close_fd(&sh->dir_fd);
     sh->phase = PHASE_DONE;
+}
+
+/* A full disk or a busy database; not a record that somebody else has changed. */
+static bool may_pass(const struct err *e)
+{
+    return e->kind == ERR_LIMIT || e->kind == ERR_TIMEOUT || e->kind == ERR_SYSTEM;
+}
+
+static void finish(struct shim *sh)
+{
+    struct err e;
+
+    if (sh->record_tries == 0)
+        wind_up(sh);
+    if (record_end(sh, &e) < 0) {
+        log_error("record: %s", e.text);
+        if (may_pass(&e) && ++sh->record_tries < RECORD_TRIES) {
+            loop_timer(sh->loop, &sh->record_timer, NS_PER_S);
+            return;
+        }
+    }
+    let_go(sh);
 }
 
 void shim_turn(struct shim *sh)
@@ -302,7 +337,7 @@ void shim_turn(struct shim *sh)
     }
     if (!sh->vm && !sh->ch && (sh->phase == PHASE_BOOT || sh->phase == PHASE_RUN))
         vm_lost(sh);
-    if (!sh->vm && !sh->ch && sh->phase == PHASE_ENDING)
+    if (!sh->vm && !sh->ch && sh->phase == PHASE_ENDING && !sh->record_timer.armed)
         finish(sh);
     relays_turn(&sh->relays);
     clients_turn(sh);

@@ -5,12 +5,14 @@
 #include "util/spawn.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #define SHIM_LOG_MAX (1 << 20) /* started afresh above it */
+#define LOCK_WAIT_S  10        /* what is waited for takes microseconds */
 
 /* From the start of the VMM to the workload's; a cold boot takes a tenth of it. */
 #define BOOT_WAIT_KVM (30 * NS_PER_S)
@@ -40,7 +42,6 @@ static int open_log(struct shim *sh, struct err *e)
     return 0;
 }
 
-/* Our own directory and its lock: from here on nobody else is this box's shim. */
 static int open_box(struct shim *sh, const char *box_id, struct err *e)
 {
     autoptr(db) db = NULL;
@@ -56,18 +57,13 @@ static int open_box(struct shim *sh, const char *box_id, struct err *e)
     sh->dir_fd = box_open_dir(sh->home, sh->box, e);
     if (sh->dir_fd < 0)
         return sh->dir_fd;
-    if (flock(sh->dir_fd, LOCK_EX | LOCK_NB) < 0) {
-        if (errno == EWOULDBLOCK)
-            return err_set(e, ERR_STATE, "Box %s is already running", sh->box->name);
-        return err_os(e, "lock the box's directory");
-    }
     r = make_dir(sh->dir_fd, "sockets", e);
     if (r == 0)
         r = make_dir(sh->dir_fd, "logs", e);
     return r == 0 ? open_log(sh, e) : r;
 }
 
-/* From here on the record names us. */
+/* From here on the record names us, and nobody else starts this box. */
 static int claim(struct shim *sh, struct err *e)
 {
     struct box_change change = {
@@ -82,6 +78,28 @@ static int claim(struct shim *sh, struct err *e)
     if (r == 0)
         r = shim_record(sh, &change, e);
     sh->claimed = r == 0;
+    return r;
+}
+
+static void on_alarm(int signal UNUSED)
+{
+    /* ends flock() */
+}
+
+/* The shim of the box's last run may be about to remove its sockets, which it does after it has
+ * let the record go: they must not be ours. */
+static int lock_box(struct shim *sh, struct err *e)
+{
+    const struct sigaction act = { .sa_handler = on_alarm }; /* without SA_RESTART */
+    int r;
+
+    if (sigaction(SIGALRM, &act, NULL) < 0)
+        return err_os(e, "SIGALRM");
+    (void)alarm(LOCK_WAIT_S);
+    r = flock(sh->dir_fd, LOCK_EX);
+    if (r < 0)
+        r = err_os(e, "lock of the box's directory");
+    (void)alarm(0);
     return r;
 }
 
@@ -282,6 +300,8 @@ int shim_launch(struct shim *sh, const struct shim_args *args, struct err *e)
     r = open_box(sh, args->box_id, e);
     if (r == 0)
         r = claim(sh, e);
+    if (r == 0)
+        r = lock_box(sh, e);
     if (r == 0)
         r = open_logs(sh, e);
     if (r == 0)

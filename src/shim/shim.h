@@ -87,7 +87,7 @@ struct shim {
     struct box *box;
     char short_id[13]; /* in our log */
     bool claimed;      /* the record names us: how it ends is ours to say */
-    int dir_fd;        /* the box's directory; its flock says that we are the box's shim */
+    int dir_fd;        /* the box's directory; its flock guards the sockets in it */
     int report_fd, console_fd;
     bool stdin_once; /* MSG_STDIN_EOF closes the workload's stdin */
 
@@ -105,6 +105,8 @@ struct shim {
     bool ch_failed;     /* to be freed at the end of this turn */
 
     struct timer boot_timer, down_timer, run_timer;
+    struct timer record_timer; /* to try again to write how it ended */
+    unsigned record_tries;
     struct control control;
     struct workload main;
     struct clients clients;

@@ -356,13 +356,25 @@ def a_hundred_creates_at_once(home):
 
 @test
 def starts_at_once_leave_as_many_boxes(home):
-    n = 6  # each is a machine under a software CPU; ./dev soak does 100
+    n = 10  # each is a machine under a software CPU; ./dev soak does 100
     some = [home.popen("run", "-d", "--memory", "128m", "--cpus", "1", "local/busybox", "--", "sleep", "1000",
                        **QUIET) for _ in range(n)]
     for p in some:
         out, err = p.communicate(timeout=300)
         equal(p.returncode, 0, f"run: {err}")
     equal(len(home.out("ps", "-q").split()), n, "running boxes")
+
+
+@test
+def a_box_is_started_again_at_once(home):
+    home.a3s("create", "--name", "bx", "local/busybox", "--", "sh", "-c", "exit 3")
+    for _ in range(4):
+        home.a3s("start", "bx")
+        waiting = [home.popen("wait", "bx", **QUIET) for _ in range(3)]
+        for w in waiting:
+            out, err = w.communicate(timeout=60)
+            equal((w.returncode, out.strip()), (0, b"3"), f"wait: {err}")
+    equal(sockets(home), [], "sockets")
 
 
 @test

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -437,11 +438,25 @@ static void make_box(void (*change)(struct box_spec *spec))
     db_free(db);
 }
 
+/* Standard error is shim.log meanwhile. */
+static int launch_shim(struct shim *s, const struct shim_args *args, struct err *e)
+{
+    int saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3), r;
+
+    s->loop = loop;
+    s->engine = &engine;
+    r = shim_launch(s, args, e);
+    assert_int_equal(dup2(saved, STDERR_FILENO), STDERR_FILENO);
+    (void)close(saved);
+    log_set_box(NULL);
+    return r;
+}
+
 /* Starts the shim; its guest has not said HELLO. */
 static int launch(bool attach, struct err *e)
 {
     struct shim_args args = { .home = home, .box_id = id, .attach_fd = -1, .attach_stdin = true };
-    int pair[2], r, saved;
+    int pair[2];
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
     report = pair[0];
@@ -452,14 +467,7 @@ static int launch(bool attach, struct err *e)
         args.attach_fd = pair[1];
     }
     sh = calloc(1, sizeof(*sh));
-    sh->loop = loop;
-    sh->engine = &engine;
-    saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-    r = shim_launch(sh, &args, e);
-    assert_int_equal(dup2(saved, STDERR_FILENO), STDERR_FILENO); /* it is shim.log now */
-    (void)close(saved);
-    log_set_box(NULL);
-    return r;
+    return launch_shim(sh, &args, e);
 }
 
 /* One message that has come. */
@@ -1000,14 +1008,33 @@ static void a_second_shim_is_refused(void **state UNUSED)
     struct err e = { 0 };
 
     run_box(false, NULL);
-    second->loop = loop;
-    second->engine = &engine;
-    assert_int_equal(shim_launch(second, &args, &e), -ERR_STATE);
+    assert_int_equal(launch_shim(second, &args, &e), -ERR_STATE);
     assert_non_null(strstr(e.text, "already running"));
     shim_done(second);
     free(second);
-    log_set_box(NULL);
     assert_record(BOX_RUNNING, 0, NULL);
+}
+
+static void limit_file_size(rlim_t bytes)
+{
+    struct rlimit limit = { 0 };
+
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void a_full_disk_does_not_lose_the_exit_code(void **state UNUSED)
+{
+    run_box(true, NULL);
+    limit_file_size(0);
+    guest_exit(7, false);
+    UNTIL(sh->record_tries > 0);
+    assert_int_equal(sh->phase, PHASE_ENDING);
+    limit_file_size(RLIM_INFINITY);
+    assert_exit(attached, 7);
+    UNTIL(sh->quit);
+    assert_record(BOX_STOPPED, 7, NULL);
 }
 
 static void set_timeout(struct box_spec *spec)
@@ -1037,6 +1064,7 @@ static int open_home(void **state UNUSED)
     struct err e;
 
     (void)signal(SIGPIPE, SIG_IGN); /* as main() does */
+    (void)signal(SIGXFSZ, SIG_IGN);
     return mkdtemp(home) && make_template(&e) == 0 ? 0 : -1;
 }
 
@@ -1076,6 +1104,7 @@ int main(void)
         CASE(exec_reaches_the_guest),
         CASE(a_second_shim_is_refused),
         CASE(timeout_ends_the_box),
+        CASE(a_full_disk_does_not_lose_the_exit_code),
     };
 
     return cmocka_run_group_tests(tests, open_home, remove_home);
