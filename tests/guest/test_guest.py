@@ -231,6 +231,30 @@ class Streams(unittest.TestCase):
                 r = Result(s)
                 self.assertEqual((r.text(), r.status), ("%d\n" % i, 0))
 
+    def test_nothing_stays_open(self):
+        with box() as b:
+            def files():
+                return int(vm.run(["cat", "/proc/sys/fs/file-nr"], box=b).text().split()[0])
+
+            def work(n):
+                for _ in range(n):
+                    all_ = [vm.start(["true"], b, stdin=True), vm.start(["nosuch"], b),
+                            vm.start(["tty"], b, PTY, tty=True), vm.start(["probe", "fds"], b)]
+                    for s in all_:
+                        s.wait(EXIT, ERROR)
+                        s.finish()
+                    s = vm.start(["sh", "-c", "probe flood | head -c 300000"], b)
+                    s.wait(STARTED)
+                    vm.frame(RESET, s.id, struct.pack(">I", 1))
+                once(["true"])
+                once(["nosuch"])
+                processes(b)
+                vm.sh("while pidof probe >/dev/null; do sleep 0.05; done", box=b)
+            work(2)
+            before = files()  # the kernel counts with an error of some 64 per CPU
+            work(150)
+            self.assertLess(files(), before + 130)
+
     def test_more_sessions_than_small_limits_allow(self):
         with box() as b:
             all_ = [vm.start(["sleep", "1000"], b) for _ in range(300)]
