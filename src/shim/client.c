@@ -34,7 +34,6 @@ static void client_die(struct client *c)
     if (c->state == CLIENT_DEAD)
         return;
     sock_close(&c->sock);
-    msg_reader_done(&c->in);
     c->state = CLIENT_DEAD;
     c->sh->clients.sweep = true;
 }
@@ -359,7 +358,6 @@ static void door_watch(struct shim *sh, bool open)
 static void on_knock(struct watch *w, uint32_t events UNUSED)
 {
     struct shim *sh = CONTAINER_OF(w, struct shim, clients.door);
-    struct client *c = NULL;
     struct err e;
     int fd;
 
@@ -371,7 +369,7 @@ static void on_knock(struct watch *w, uint32_t events UNUSED)
         (void)close(fd);
         return;
     }
-    if (client_new(sh, fd, &c, &e) < 0)
+    if (clients_request(sh, fd, &e) < 0)
         log_warn("ctl.sock: %s", e.text);
     door_watch(sh, sh->clients.n < CLIENTS_MAX);
 }
@@ -387,6 +385,13 @@ int clients_listen(struct shim *sh, int own_fd, struct err *e)
 {
     sh->clients.door.fd = own_fd;
     return loop_add(sh->loop, &sh->clients.door, EPOLLIN, e);
+}
+
+int clients_request(struct shim *sh, int own_fd, struct err *e)
+{
+    struct client *c = NULL;
+
+    return client_new(sh, own_fd, &c, e);
 }
 
 int clients_attach(struct shim *sh, int own_fd, bool feeds_stdin, struct err *e)
@@ -510,6 +515,7 @@ void clients_turn(struct shim *sh)
         }
         *at = c->next;
         sh->clients.n--;
+        msg_reader_done(&c->in); /* not earlier: it may have been reading when the client died */
         free(c);
     }
     door_watch(sh, sh->clients.n < CLIENTS_MAX);

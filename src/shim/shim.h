@@ -187,6 +187,8 @@ int shim_pause(struct shim *sh, bool pause, struct err *e) MUST_CHECK;
 
 void clients_init(struct shim *sh);
 int clients_listen(struct shim *sh, int own_fd, struct err *e) MUST_CHECK;
+/* Takes over a connected socket whose request is to come; for ctl.sock and tests. */
+int clients_request(struct shim *sh, int own_fd, struct err *e) MUST_CHECK;
 /* Takes over a connected socket that is attached from the start. */
 int clients_attach(struct shim *sh, int own_fd, bool feeds_stdin, struct err *e) MUST_CHECK;
 /* A message of the workload for those attached; sent by clients_turn(). */
