@@ -144,6 +144,12 @@ int box_start(struct db *db, const char *home, struct box *box, const struct box
     return r < 0 ? r : box_start_end(db, home, box, &starting, ret_status, e);
 }
 
+/* A shim that ends resets the connections it has not taken yet. */
+static bool hung_up(const struct err *e)
+{
+    return e->os == ECONNRESET || e->os == EPIPE;
+}
+
 /* One request. Returns 1, or 0 when the box turned out not to run: *box then says how it ended,
  * or is as it was when it has been removed. */
 static int ask(struct db *db, const char *home, struct box *box, const struct ctl_request *req,
@@ -155,7 +161,7 @@ static int ask(struct db *db, const char *home, struct box *box, const struct ct
     r = ctl_call_tick(home, box, req, tick, ret, e);
     if (r == 0)
         return 1;
-    if (r != -ERR_STATE && r != -ERR_UNAVAILABLE && r != -ERR_NOT_FOUND)
+    if (r != -ERR_STATE && r != -ERR_UNAVAILABLE && r != -ERR_NOT_FOUND && !hung_up(e))
         return r;
     if (box_reload(db, box, &ignored) < 0)
         return ignored.kind == ERR_NOT_FOUND ? 0 : r;

@@ -5,17 +5,35 @@
 #include "util/time.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 
 #define REASON_SHIM "shim ended unexpectedly"
 
 /* docker says 255 when it was not there to see the end. */
 #define EXIT_UNSEEN 255
 
-/* The sockets nobody serves any more; the virtual machine went with the shim (pdeathsig). */
-static void sweep_sockets(const char *home, const struct box *box)
+/* The shim of a box holds a lock on its directory. Returns the locked directory, -1 when there is
+ * none, and sets *ret_held when somebody has the lock: a shim lives, though not in our PID
+ * namespace, or is just starting. */
+static int lock_dir(const char *home, const struct box *box, bool *ret_held)
 {
     struct err e;
     autofd int dir = box_open_dir(home, box, &e);
+
+    *ret_held = false;
+    if (dir < 0)
+        return -1;
+    if (flock(dir, LOCK_EX | LOCK_NB) < 0) {
+        *ret_held = errno == EWOULDBLOCK;
+        return -1;
+    }
+    return take_fd(&dir);
+}
+
+/* The sockets nobody serves any more; the virtual machine went with the shim (pdeathsig). A new
+ * shim waits for our lock before it makes its own. */
+static void sweep_sockets(int dir)
+{
     static const char *const names[] = { BOX_CTL_SOCK, BOX_EXEC_SOCK, BOX_PTY_SOCK,
                                          BOX_VSOCK_SOCK };
 
@@ -40,6 +58,8 @@ static int bury(struct db *db, struct box *box, struct err *e)
 
 int box_reconcile(struct db *db, const char *home, struct box *box, struct err *e)
 {
+    autofd int dir = -1;
+    bool held;
     int n;
 
     if (!box_state_is_live(box->state) && box->state != BOX_REMOVING)
@@ -50,11 +70,15 @@ int box_reconcile(struct db *db, const char *home, struct box *box, struct err *
         n = box_erase(db, home, box->id, e);
         return n < 0 ? n : 0;
     }
+    dir = lock_dir(home, box, &held);
+    if (held)
+        return 1;
     n = bury(db, box, e);
     if (n < 0)
         return n;
     if (n > 0)
-        sweep_sockets(home, box);
+        sweep_sockets(dir);
+    close_fd(&dir); /* box_remove() needs no lock */
     n = box_reload(db, box, e);
     if (n < 0) /* --rm: a shim that ended as it should has removed it meanwhile */
         return n == -ERR_NOT_FOUND ? 0 : n;

@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -232,6 +233,27 @@ static void a_box_whose_shim_is_gone_is_dead(void **state UNUSED)
     remove_box(a);
 }
 
+static void a_shim_in_another_pid_namespace_is_seen_by_its_lock(void **state UNUSED)
+{
+    autoptr(box) a = make("web"), *now = NULL;
+    pid_t pid = waiting_child();
+    struct err e = { 0 };
+    int dir;
+
+    set_state(a, BOX_STARTING, pid);
+    set_state(a, BOX_RUNNING, pid);
+    bury_child(pid);
+    dir = box_open_dir(home, a, &e);
+    assert_int_equal(flock(dir, LOCK_EX), 0);
+    assert_int_equal(box_find(db, home, "web", &now, &e), 0);
+    assert_int_equal(now->state, BOX_RUNNING);
+    box_free(take_ptr(now));
+    close_fd(&dir);
+    assert_int_equal(box_find(db, home, "web", &now, &e), 0);
+    assert_int_equal(now->state, BOX_DEAD);
+    remove_box(now);
+}
+
 /* What a CLI that was killed while it made or removed a box leaves behind. */
 static void half_made_and_half_removed_boxes_vanish(void **state UNUSED)
 {
@@ -320,6 +342,7 @@ int main(void)
         cmocka_unit_test(a_live_box_cannot_be_removed),
         cmocka_unit_test(a_late_transition_is_refused),
         cmocka_unit_test(a_box_whose_shim_is_gone_is_dead),
+        cmocka_unit_test(a_shim_in_another_pid_namespace_is_seen_by_its_lock),
         cmocka_unit_test(half_made_and_half_removed_boxes_vanish),
         cmocka_unit_test(many_processes_create_at_once),
     };
