@@ -143,14 +143,14 @@ def bench_start(home):
 
 
 def bench_exec(home):
-    home.run("run", "-d", "--name", "x", "local/busybox", "--", "sleep", "1000")
-    home.run("exec", "x", "--", "true")
-    times = sorted(home.timed("exec", "x", "--", "true") for _ in range(ROUNDS * 20))
+    home.run("run", "-d", "--name", "bx", "local/busybox", "--", "sleep", "1000")
+    home.run("exec", "bx", "--", "true")
+    times = sorted(home.timed("exec", "bx", "--", "true") for _ in range(ROUNDS * 20))
     start = time.monotonic()
-    many = [home.popen("exec", "x", "--", "true") for _ in range(20)]
+    many = [home.popen("exec", "bx", "--", "true") for _ in range(20)]
     good = sum(p.wait() == 0 for p in many)
     burst = (time.monotonic() - start) * 1000
-    home.run("rm", "-f", "x")
+    home.run("rm", "-f", "bx")
 
     def p(q):
         return times[min(len(times) - 1, int(len(times) * q))]
@@ -166,11 +166,11 @@ def memory_kib(pid, field, file="status"):
 
 
 def bench_throughput(home):
-    home.run("run", "-d", "--name", "x", "local/busybox", "--", "sleep", "1000")
+    home.run("run", "-d", "--name", "bx", "local/busybox", "--", "sleep", "1000")
     rates = []
     for _ in range(max(3, ROUNDS // 3)):
         start = time.monotonic()
-        p = home.popen("exec", "x", "--", "sh", "-c", "dd if=/dev/zero bs=1M count=256 2>/dev/null",
+        p = home.popen("exec", "bx", "--", "sh", "-c", "dd if=/dev/zero bs=1M count=256 2>/dev/null",
                        stdout=subprocess.PIPE)
         n = 0
         while chunk := p.stdout.read(1 << 20):
@@ -178,7 +178,7 @@ def bench_throughput(home):
         assert p.wait() == 0 and n == 256 << 20
         rates.append(n / 1e6 / (time.monotonic() - start))
     row = exec_cat(home)
-    home.run("rm", "-f", "x")
+    home.run("rm", "-f", "bx")
     return [("exec stdout through the CLI", text(summary(rates), "MB/s"), "", "80 MB/s"), row]
 
 
@@ -191,7 +191,7 @@ def exec_cat(home):
         for i in range(1024):
             f.write(i.to_bytes(8, "big") + block[8:])
     start = time.monotonic()
-    p = home.popen("exec", "-i", "x", "--", "cat", stdin=open(source, "rb"), stdout=subprocess.PIPE)
+    p = home.popen("exec", "-i", "bx", "--", "cat", stdin=open(source, "rb"), stdout=subprocess.PIPE)
     same, n = True, 0
     with open(source, "rb") as f:
         while chunk := p.stdout.read(1 << 20):
@@ -208,13 +208,13 @@ def exec_cat(home):
 
 
 def bench_memory(home):
-    p = home.popen("run", "--rm", "--name", "x", "local/busybox", "--", "sh", "-c", "echo up; sleep 1000",
+    p = home.popen("run", "--rm", "--name", "bx", "local/busybox", "--", "sh", "-c", "echo up; sleep 1000",
                    stdout=subprocess.PIPE)
     p.stdout.readline()
     shim = find("a3s-box-shim", home)
     rss = [memory_kib(i, "VmRSS") / 1024 for i in (shim, p.pid)]
     pss = [memory_kib(i, "Pss", "smaps_rollup") / 1024 for i in (shim, p.pid)]
-    home.run("rm", "-f", "x")
+    home.run("rm", "-f", "bx")
     p.wait()
     return [("shim + CLI of a foreground run", f"{sum(rss):.1f} MiB resident ({rss[0]:.1f} + {rss[1]:.1f}); "
              f"{sum(pss):.1f} MiB proportional", "", "8 MiB")]
@@ -259,7 +259,7 @@ def make_layer(path):
 def bench_layers(home):
     layer, image = home.dir / "layer.tar", home.dir / "image.tar"
     size = make_layer(layer)
-    subprocess.run([sys.executable, TOP / "tools/mkimage.py", "tar", layer, image], check=True, capture_output=True)
+    subprocess.run([sys.executable, TOP / "tools/mkimage.py", "tar", "--name", "bench/layer", layer, image], check=True, capture_output=True)
     base, flat, load = [], [], []
     for _ in range(max(3, ROUNDS // 2)):
         target = home.dir / "x"

@@ -265,7 +265,8 @@ def rm_killed_at_any_moment(home):
 
 @test
 def sigterm_stops_the_box(home):
-    pids = start(home, "sh", "-c", 'trap "exit 3" TERM; while :; do sleep 1; done')
+    pids = start(home, "sh", "-c", 'trap "exit 3" TERM; echo ready; while :; do sleep 1; done')
+    wait_for(lambda: "ready" in home.out("logs", "bx"), "the trap is set")
     kill(pids["shim"], signal.SIGTERM)
     wait_for(lambda: gone(pids["shim"]), "the shim ends", 60)
     equal((state(home), exit_code(home)), ("exited", 3), "record")

@@ -29,18 +29,18 @@ def repeated_runs_leave_nothing(home):
 
 @test
 def repeated_execs_leave_the_shim_flat(home):
-    home.a3s("run", "-d", "--name", "x", "local/busybox", "--", "sleep", "100000")
-    shim = home.box_pids("x")["shim"]
+    home.a3s("run", "-d", "--name", "bx", "local/busybox", "--", "sleep", "100000")
+    shim = home.box_pids("bx")["shim"]
 
     def state():
         rss = next(int(l.split()[1]) for l in open(f"/proc/{shim}/status") if l.startswith("VmRSS"))
         return len(os.listdir(f"/proc/{shim}/fd")), rss
 
     for _ in range(50):
-        home.a3s("exec", "x", "true")
+        home.a3s("exec", "bx", "true")
     fds, rss = state()
     for i in range(N * 10):
-        equal(home.out("exec", "x", "echo", str(i)), str(i))
+        equal(home.out("exec", "bx", "echo", str(i)), str(i))
     fds_after, rss_after = wait_for(lambda: state() if state()[0] <= fds else None, "the shim's descriptors go back")
     equal(fds_after, fds, "descriptors of the shim")
     check(rss_after < rss + 512, f"the shim grew from {rss} to {rss_after} KiB")
@@ -48,8 +48,8 @@ def repeated_execs_leave_the_shim_flat(home):
 
 @test
 def a_gibibyte_goes_through_unchanged(home):
-    home.a3s("run", "-d", "--name", "x", "local/busybox", "--", "sleep", "100000")
-    p = home.popen("exec", "-i", "x", "cat", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    home.a3s("run", "-d", "--name", "bx", "local/busybox", "--", "sleep", "100000")
+    p = home.popen("exec", "-i", "bx", "cat", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     block = random.Random(7).randbytes(1 << 20)
     pid = os.fork()
     if pid == 0:

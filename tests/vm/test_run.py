@@ -152,6 +152,18 @@ def blocked(pid):
     return before > 16384
 
 
+def stalled(pid):
+    """A condition: it has read something, and nothing more during the last 20 looks."""
+    seen = []
+
+    def look():
+        text = pathlib.Path(f"/proc/{pid}/io").read_text()
+        seen.append(int(text.split()[1]))
+        return len(seen) > 20 and seen[-1] > 1 << 20 and len(set(seen[-20:])) == 1
+
+    return look
+
+
 @test
 def input_that_nobody_reads_does_not_keep_signals_away(home):
     with open("/dev/zero", "rb") as zero:
