@@ -608,6 +608,22 @@ class Security(unittest.TestCase):
         self.assertEqual((r.text(), r.end["oom"]), ("ok\n", False))
         self.assertEqual(vm.qemu.poll(), None)
 
+    def test_cgroup_files(self):
+        r = once(["sh", "-c", "cd /sys/fs/cgroup; cat memory.max memory.low pids.max cpu.max "
+                  "cpu.weight cpuset.cpus"],
+                 {"cgroup": {"memory_max": 64 << 20, "memory_low": 32 << 20, "pids_max": 50,
+                             "cpu_quota": 20000, "cpu_period": 50000, "cpu_weight": 77,
+                             "cpuset": "1", "swap": -1}})
+        self.assertEqual(r.text(), "67108864\n33554432\n50\n20000 50000\n77\n1\n")
+        failure = vm.create("t%d" % next(numbers), cgroup={"cpuset": "nonsense"})
+        self.assertIn("cpuset.cpus", failure)
+
+    def test_cpu_quota(self):
+        r = once(["sh", "-c", "i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done; "
+                  "grep nr_throttled /sys/fs/cgroup/cpu.stat"],
+                 {"cgroup": {"cpu_quota": 5000, "cpu_period": 50000}})
+        self.assertGreater(int(r.text().split()[1]), 0)
+
     def test_oom_score(self):
         r = once(["cat", "/proc/self/oom_score_adj"], {"cgroup": {"oom_score_adj": 500}})
         self.assertEqual(r.text(), "500\n")
