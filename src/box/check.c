@@ -7,7 +7,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-#define MEMORY_MIN (UINT64_C(80) << 20) /* Debian's kernel panics with 64 MiB, boots with 80 */
+#define MEMORY_MIN (UINT64_C(80) << 20) /* Debian's kernel panics with 64 MiB */
 #define MEMORY_MAX (UINT64_C(1) << 44)
 #define CPUS_MAX   255
 

@@ -25,7 +25,7 @@
 #define VM_LUN_MAX      255           /* QEMU's virtio-scsi has 16384; 8 bits need no thought */
 #define VM_DISK_ID_MAX  31
 #define VM_VCPUS_MAX    255
-#define VM_MEMORY_MIN   ((uint64_t)80 << 20) /* Debian's kernel panics with 64 MiB, boots with 80 */
+#define VM_MEMORY_MIN   ((uint64_t)80 << 20) /* Debian's kernel panics with 64 MiB */
 #define VM_MEMORY_MAX   ((uint64_t)4 << 40)  /* well below any guest's physical address width */
 #define VM_CONSOLE_MAX  ((size_t)1 << 20)    /* kept of it: a guest must not fill disks */
 
