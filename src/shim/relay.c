@@ -45,13 +45,23 @@ static void relay_die(struct relay *r, enum reset_reason why)
     r->rs->sweep = true;
 }
 
+static void relay_pump(struct relay *r);
+
+/* The client reads no more. What it said before it went, a signal for one, still counts. */
+static void relay_lost(struct relay *r)
+{
+    r->hung_up = true;
+    relay_pump(r);
+    relay_die(r, RESET_CANCELED); /* fine when relay_pump() did */
+}
+
 /* Both directions done, or the client gone? */
 static void relay_settle(struct relay *r)
 {
     if (r->state == RELAY_DEAD)
         return;
     if (r->sock.failed) {
-        relay_die(r, RESET_CANCELED);
+        relay_lost(r);
         return;
     }
     if (!r->guest_eof || sock_unsent(&r->sock))
@@ -93,7 +103,7 @@ static void on_data(struct stream *s, const void *data, size_t len)
     if (before + len > after)
         stream_consumed(s, before + len - after);
     if (r->sock.failed)
-        relay_die(r, RESET_CANCELED);
+        relay_lost(r);
 }
 
 static void on_fin(struct stream *s)
