@@ -700,7 +700,7 @@ class Machine(unittest.TestCase):
             with machine([(lower, True), (upper, False)]) as one:
                 one.boot(clock=1_500_000_000 * 10 ** 9)
                 self.assertIsNone(one.create(upper=2))
-                r = one.sh("cat /work/f 2>/dev/null; echo kept >/work/f; date +%Y", main=True)
+                r = one.sh("cat /kept 2>/dev/null; echo kept >/kept; date +%Y", main=True)
                 self.assertEqual(r.text(), expected + "2017\n")
                 one.control.wait(EXITED)
                 one.shutdown()
@@ -714,7 +714,7 @@ class Machine(unittest.TestCase):
         with machine([(lower, True), (upper, False)]) as one:
             one.boot()
             one.create(upper=2)
-            s = one.start(["sh", "-c", "while :; do echo x >>/work/f; done"], main=True)
+            s = one.start(["sh", "-c", "while :; do echo x >>/kept; done"], main=True)
             s.wait(STARTED)
             one.create("second")
             one.shutdown()

@@ -13,7 +13,7 @@ static struct image *image(void)
 {
     static char path[] = "PATH=/img", a[] = "A=image", b[] = "B=image", entry[] = "/entry",
                 word[] = "default", id[] = "sha256:0", chain[] = "0", arch[] = "", os[] = "linux",
-                cwd[] = "/work", user[] = "daemon", sig[] = "SIGQUIT";
+                cwd[] = "/srv", user[] = "daemon", sig[] = "SIGQUIT";
     static char *env[] = { path, a, b, NULL }, *entrypoint[] = { entry, NULL },
                 *cmd[] = { word, NULL };
     static struct image img;
@@ -90,7 +90,7 @@ static void the_image_fills_what_flags_do_not_say(void **state UNUSED)
 
     assert_string_equal(s.entrypoint.v[0], "/entry");
     assert_string_equal(s.cmd.v[0], "default");
-    assert_string_equal(s.cwd, "/work");
+    assert_string_equal(s.cwd, "/srv");
     assert_string_equal(s.user, "daemon");
     assert_int_equal(s.stop_signal, 3);
     assert_int_equal(s.stop_timeout_s, 10);
@@ -166,7 +166,7 @@ static void labels_and_paths_are_joined(void **state UNUSED)
     assert_string_equal(json_string_value(json_object_get(s.labels, "a")), "mine");
     assert_string_equal(json_string_value(json_object_get(s.labels, "b")), "image");
     assert_string_equal(json_string_value(json_object_get(s.labels, "c")), "");
-    assert_string_equal(s.cwd, "/work/sub");
+    assert_string_equal(s.cwd, "/srv/sub");
     box_spec_done(&s);
 }
 
