@@ -44,6 +44,10 @@ const char *const schema_scripts[] = {
     "  digest TEXT NOT NULL,"
     "  PRIMARY KEY (image_id, digest)"
     ") WITHOUT ROWID;",
+
+    /* The digest a reference was pulled by: of the index when there was one; "" when it was not
+     * pulled. What docker calls RepoDigests. */
+    "ALTER TABLE images ADD COLUMN repo_digest TEXT NOT NULL DEFAULT '';",
 };
 
 const int schema_version = ARRAY_LEN(schema_scripts);

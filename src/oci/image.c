@@ -168,8 +168,8 @@ static int read_references(struct db *db, struct image *img, struct err *e)
     if (!img->references || !img->repo_digests)
         return err_os(e, "image");
     r = stmt_open(db, &st, e,
-                  "SELECT reference, manifest_digest, added_ns FROM images WHERE image_id = ?"
-                  " ORDER BY reference",
+                  "SELECT reference, coalesce(nullif(repo_digest, ''), manifest_digest), added_ns"
+                  " FROM images WHERE image_id = ? ORDER BY reference",
                   "s", img->id);
     while (r >= 0 && (r = stmt_step(&st, e)) > 0) {
         struct ref ref;
@@ -258,7 +258,8 @@ static int find_reference(struct db *db, const struct ref *ref, char **ret, stru
     else /* any tag of that repository whose manifest it is */
         r = stmt_open(db, &st, e,
                       "SELECT DISTINCT image_id FROM images WHERE (manifest_digest = ?1 OR"
-                      " image_id = ?1) AND (substr(reference, 1, length(?2) + 1) = ?2 || ':' OR"
+                      " repo_digest = ?1 OR image_id = ?1) AND (substr(reference, 1, length(?2) "
+                      "+ 1) = ?2 || ':' OR"
                       " substr(reference, 1, length(?2) + 1) = ?2 || '@')",
                       "ss", ref->digest, ref->name);
     return r < 0 ? r : only_row(&st, ret, e);

@@ -16,7 +16,8 @@ static int put_reference(struct db *db, const char *reference, const char *id, s
                 " SELECT ?1, image_id, manifest_digest, ?3, ?3 FROM image_content"
                 " WHERE image_id = ?2"
                 " ON CONFLICT (reference) DO UPDATE SET image_id = excluded.image_id,"
-                " manifest_digest = excluded.manifest_digest, added_ns = excluded.added_ns",
+                " manifest_digest = excluded.manifest_digest, added_ns = excluded.added_ns,"
+                " repo_digest = ''",
                 "ssl", reference, id, now);
     if (r < 0)
         return r;

@@ -176,12 +176,13 @@ static int record_references(struct db *db, const struct incoming *in, struct er
 
     for (size_t i = 0; r >= 0 && in->references && in->references[i]; i++)
         r = db_exec(db, e,
-                    "INSERT INTO images (reference, image_id, manifest_digest, added_ns, used_ns)"
-                    " VALUES (?1, ?2, ?3, ?4, ?4) ON CONFLICT (reference) DO UPDATE SET"
-                    " image_id = excluded.image_id, manifest_digest = excluded.manifest_digest,"
-                    " added_ns = excluded.added_ns",
-                    "sssl", in->references[i], in->id.text, in->manifest_digest.text,
-                    time_real_ns());
+                    "INSERT INTO images (reference, image_id, manifest_digest, added_ns, used_ns,"
+                    " repo_digest) VALUES (?1, ?2, ?3, ?4, ?4, ?5) ON CONFLICT (reference)"
+                    " DO UPDATE SET image_id = excluded.image_id,"
+                    " manifest_digest = excluded.manifest_digest, added_ns = excluded.added_ns,"
+                    " repo_digest = excluded.repo_digest",
+                    "sssls", in->references[i], in->id.text, in->manifest_digest.text,
+                    time_real_ns(), in->repo_digest ? in->repo_digest : "");
     return r < 0 ? r : 0;
 }
 

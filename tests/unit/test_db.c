@@ -1,4 +1,5 @@
 #include "db/db.h"
+#include "db/schema.h"
 #include "util/fs.h"
 
 #include "unit.h"
@@ -8,12 +9,15 @@
 
 static char home[] = "/tmp/a3s-unit-db-XXXXXX";
 
+#define INSERT                                                                                   \
+    "INSERT INTO images (reference, image_id, manifest_digest, added_ns, used_ns)"               \
+    " VALUES (?, 'i', 'm', 1, 1)"
+
 static int insert_two(struct db *db, void *user, struct err *e)
 {
-    int r = db_exec(db, e, "INSERT INTO images VALUES (?, 'i', 'm', 1, 1)", "s", user);
+    int r = db_exec(db, e, INSERT, "s", user);
 
-    return r < 0 ? r
-                 : db_exec(db, e, "INSERT INTO images VALUES (?, 'i', 'm', 1, 1)", "s", "taken");
+    return r < 0 ? r : db_exec(db, e, INSERT, "s", "taken");
 }
 
 static int64_t count(struct db *db)
@@ -51,8 +55,7 @@ static void writers_wait_for_each_other(void **state UNUSED)
             char ref[32];
 
             (void)snprintf(ref, sizeof(ref), "w%d-%d", i, n);
-            if (db_open(home, &mine, &e) < 0 ||
-                db_exec(mine, &e, "INSERT INTO images VALUES (?, 'i', 'm', 1, 1)", "s", ref) < 0)
+            if (db_open(home, &mine, &e) < 0 || db_exec(mine, &e, INSERT, "s", ref) < 0)
                 _exit(1);
         }
         _exit(0);
@@ -84,6 +87,35 @@ static void a_damaged_file_is_an_error_and_stays(void **state UNUSED)
     assert_int_equal(fs_remove_tree(AT_FDCWD, bad, &e), 0);
 }
 
+/* A database that the first version made keeps its records and learns the new columns. */
+static void an_older_database_is_brought_up_to_date(void **state UNUSED)
+{
+    char old[] = "/tmp/a3s-unit-db-XXXXXX", path[64];
+    autoptr(db) db = NULL;
+    autostmt st = { 0 };
+    sqlite3 *sql = NULL;
+    struct err e;
+
+    assert_non_null(mkdtemp(old));
+    (void)snprintf(path, sizeof(path), "%s/state.db", old);
+    assert_int_equal(sqlite3_open(path, &sql), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(sql, schema_scripts[0], NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(sql,
+                                  "INSERT INTO images VALUES ('r', 'i', 'm', 1, 1);"
+                                  "PRAGMA user_version = 1",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_close(sql), SQLITE_OK);
+    assert_int_equal(db_open(old, &db, &e), 0);
+    assert_int_equal(stmt_open(db, &st, &e, "SELECT reference, repo_digest FROM images", ""), 0);
+    assert_int_equal(stmt_step(&st, &e), 1);
+    assert_string_equal(stmt_text(&st, 0), "r");
+    assert_string_equal(stmt_text(&st, 1), "");
+    stmt_done(&st);
+    st = (struct stmt){ 0 };
+    assert_int_equal(fs_remove_tree(AT_FDCWD, old, &e), 0);
+}
+
 static void a_newer_database_is_refused(void **state UNUSED)
 {
     struct db *db = NULL;
@@ -101,6 +133,7 @@ int main(void)
         cmocka_unit_test(a_failed_transaction_changes_nothing),
         cmocka_unit_test(writers_wait_for_each_other),
         cmocka_unit_test(a_damaged_file_is_an_error_and_stays),
+        cmocka_unit_test(an_older_database_is_brought_up_to_date),
         cmocka_unit_test(a_newer_database_is_refused),
     };
     struct err e;
