@@ -30,20 +30,11 @@ struct box {
 void box_free(struct box *box);
 DEFINE_AUTOPTR(box)
 
-struct box_list {
-    struct box **v;
-    size_t n;
-};
-
-void box_list_done(struct box_list *list);
-
 /* By exact name, exact id, or unique prefix of an id. NOT_FOUND "No such box: Q"; INVALID
  * "Ambiguous box reference ...". Live states whose shim is gone are reconciled first: they become
  * dead with a reason, and what the shim left behind is cleaned up. */
 int box_find(struct db *db, const char *home, const char *query, struct box **ret,
              struct err *e) MUST_CHECK;
-/* All, newest first; reconciled likewise. */
-int box_list(struct db *db, const char *home, struct box_list *ret, struct err *e) MUST_CHECK;
 int box_reload(struct db *db, struct box *box, struct err *e) MUST_CHECK;
 
 /* Record a new box in state created; `name` NULL invents one (adjective_noun). EXISTS when the

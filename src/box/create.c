@@ -33,7 +33,7 @@ static int open_boxes(const char *home, struct err *e)
 
 static int name_taken(struct db *db, const char *home, const char *name, struct err *e)
 {
-    struct box_list found = { 0 };
+    struct record_list found = { 0 };
     int r;
 
     r = record_select(db, "WHERE name = ?1", name, &found, e);
@@ -48,7 +48,7 @@ static int name_taken(struct db *db, const char *home, const char *name, struct 
                     "Conflict. The box name \"%s\" is already in use by box \"%s\". You have to "
                     "remove (or rename) that box to be able to reuse that name.",
                     name, found.v[0]->id);
-    box_list_done(&found);
+    record_list_done(&found);
     return r;
 }
 
@@ -205,7 +205,7 @@ int box_remove(struct db *db, const char *home, struct box *box, struct err *e)
 
 int box_rename(struct db *db, struct box *box, const char *name, struct err *e)
 {
-    struct box_list holder = { 0 };
+    struct record_list holder = { 0 };
     char *copy;
     int r;
 
@@ -223,7 +223,7 @@ int box_rename(struct db *db, struct box *box, const char *name, struct err *e)
                     "Conflict. The box name \"%s\" is already in use by box \"%s\". You have to "
                     "remove (or rename) that box to be able to reuse that name.",
                     name, holder.n ? holder.v[0]->id : "?");
-    box_list_done(&holder);
+    record_list_done(&holder);
     if (r < 0)
         return r;
     if (r == 0)

@@ -1,5 +1,6 @@
 #include "box/record.h"
 
+#include "box/brief.h"
 #include "util/spawn.h"
 #include "util/time.h"
 
@@ -20,12 +21,12 @@ void box_free(struct box *box)
     free(box);
 }
 
-void box_list_done(struct box_list *list)
+void record_list_done(struct record_list *list)
 {
     for (size_t i = 0; i < list->n; i++)
         box_free(list->v[i]);
     free(list->v);
-    *list = (struct box_list){ 0 };
+    *list = (struct record_list){ 0 };
 }
 
 static int row_read(struct stmt *st, struct box **ret, struct err *e)
@@ -59,7 +60,7 @@ static int row_read(struct stmt *st, struct box **ret, struct err *e)
     return 0;
 }
 
-static int list_add(struct box_list *list, struct box *own_box, struct err *e)
+static int list_add(struct record_list *list, struct box *own_box, struct err *e)
 {
     autoptr(box) box = own_box;
     struct box **v = list->v;
@@ -74,11 +75,11 @@ static int list_add(struct box_list *list, struct box *own_box, struct err *e)
     return 0;
 }
 
-int record_select(struct db *db, const char *where, const char *arg, struct box_list *ret,
+int record_select(struct db *db, const char *where, const char *arg, struct record_list *ret,
                   struct err *e)
 {
     autofree char *sql = str_format("SELECT " COLUMNS " FROM boxes %s", where);
-    struct box_list list = { 0 };
+    struct record_list list = { 0 };
     autostmt st = { 0 };
     struct box *box = NULL;
     int r;
@@ -92,7 +93,7 @@ int record_select(struct db *db, const char *where, const char *arg, struct box_
             r = list_add(&list, box, e);
     }
     if (r < 0)
-        box_list_done(&list);
+        record_list_done(&list);
     else
         *ret = list;
     return r;
@@ -116,26 +117,34 @@ bool record_owner_lives(const struct box *box)
 
 int record_insert(struct db *db, const struct box *box, struct err *e)
 {
+    const struct box_spec *s = &box->spec;
+    autostr command = STR_INIT(0), labels = STR_INIT(0);
     autofree char *spec = NULL;
     uint64_t start = 0;
     int r;
 
-    r = box_spec_to_json(&box->spec, &spec, e);
+    box_command(s, &command);
+    box_labels(s, &labels);
+    r = box_spec_to_json(s, &spec, e);
     if (r == 0)
         r = proc_start_time(getpid(), &start, e);
+    if (r == 0 && (command.failed || labels.failed))
+        r = err_set(e, ERR_LIMIT, "The command or the labels are too long");
     if (r < 0)
         return r;
     r = db_exec(db, e,
                 "INSERT INTO boxes (id, name, state, image, image_id, spec, created_ns, shim_pid,"
-                " shim_start) VALUES (?, ?, 'removing', ?, ?, ?, 0, ?, ?)",
-                "sssssil", box->id, box->name, box->spec.image ? box->spec.image : "",
-                box->spec.image_id ? box->spec.image_id : "", spec, (int)getpid(),
-                (int64_t)start);
+                " shim_start, command, labels, network, platform)"
+                " VALUES (?, ?, 'removing', ?, ?, ?, 0, ?, ?, ?, ?, ?, ?)",
+                "sssssilssss", box->id, box->name, s->image ? s->image : "",
+                s->image_id ? s->image_id : "", spec, (int)getpid(), (int64_t)start,
+                str_c(&command), str_c(&labels), s->network ? s->network : "none",
+                s->platform ? s->platform : "");
     return r < 0 ? r : 0;
 }
 
 /* Keeps the position of what the query found; drops what turns out to be gone. */
-static int reconcile_all(struct db *db, const char *home, struct box_list *list, struct err *e)
+static int reconcile_all(struct db *db, const char *home, struct record_list *list, struct err *e)
 {
     size_t kept = 0;
     int r = 1;
@@ -154,7 +163,7 @@ static int reconcile_all(struct db *db, const char *home, struct box_list *list,
     return r < 0 ? r : 0;
 }
 
-static int pick(const char *query, struct box_list *found, struct box **ret, struct err *e)
+static int pick(const char *query, struct record_list *found, struct box **ret, struct err *e)
 {
     bool sure;
 
@@ -171,7 +180,7 @@ static int pick(const char *query, struct box_list *found, struct box **ret, str
 
 int box_find(struct db *db, const char *home, const char *query, struct box **ret, struct err *e)
 {
-    struct box_list found = { 0 };
+    struct record_list found = { 0 };
     int r;
 
     if (query[0] == '/') /* docker's names begin with it in some of its output */
@@ -188,29 +197,13 @@ int box_find(struct db *db, const char *home, const char *query, struct box **re
     r = reconcile_all(db, home, &found, e);
     if (r == 0)
         r = pick(query, &found, ret, e);
-    box_list_done(&found);
-    return r;
-}
-
-int box_list(struct db *db, const char *home, struct box_list *ret, struct err *e)
-{
-    struct box_list list = { 0 };
-    int r;
-
-    r = record_select(db, "ORDER BY created_ns DESC, rowid DESC", NULL, &list, e);
-    if (r < 0)
-        return r;
-    r = reconcile_all(db, home, &list, e);
-    if (r < 0)
-        box_list_done(&list);
-    else
-        *ret = list;
+    record_list_done(&found);
     return r;
 }
 
 int box_reload(struct db *db, struct box *box, struct err *e)
 {
-    struct box_list found = { 0 };
+    struct record_list found = { 0 };
     struct box old = *box;
     int r;
 
@@ -221,7 +214,7 @@ int box_reload(struct db *db, struct box *box, struct err *e)
         return err_set(e, ERR_NOT_FOUND, "No such box: %s", box->name);
     *box = *found.v[0];
     *found.v[0] = old;
-    box_list_done(&found);
+    record_list_done(&found);
     return 0;
 }
 

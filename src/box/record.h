@@ -10,8 +10,15 @@ bool record_is_unmade(const struct box *box);
 /* Is the process that the record names (shim, maker or remover) still there? */
 bool record_owner_lives(const struct box *box);
 
+struct record_list {
+    struct box **v;
+    size_t n;
+};
+
+void record_list_done(struct record_list *list);
+
 /* All rows matching `where` (SQL with one text parameter, or none), as they are. */
-int record_select(struct db *db, const char *where, const char *arg, struct box_list *ret,
+int record_select(struct db *db, const char *where, const char *arg, struct record_list *ret,
                   struct err *e) MUST_CHECK;
 
 /* Insert a row in state removing, owned by this process, created_ns 0. EXISTS: name taken. */

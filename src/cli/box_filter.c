@@ -12,7 +12,7 @@ const char *const box_filter_keys[] = {
 
 static bool match_id(const char *value, const void *arg)
 {
-    const struct box *box = arg;
+    const struct box_brief *box = arg;
 
     return strstr(box->id, value) == box->id;
 }
@@ -20,7 +20,7 @@ static bool match_id(const char *value, const void *arg)
 /* A regular expression over the name, with or without docker's leading slash. */
 static bool match_name(const char *value, const void *arg)
 {
-    const struct box *box = arg;
+    const struct box_brief *box = arg;
     char slashed[ID_LEN * 8];
     regex_t re;
     bool hit;
@@ -36,23 +36,20 @@ static bool match_name(const char *value, const void *arg)
 /* "key" or "key=value". */
 static bool match_label(const char *value, const void *arg)
 {
-    const struct box *box = arg;
-    const char *eq = strchr(value, '='), *has;
-    char key[256];
+    const struct box_brief *box = arg;
+    const char *eq = strchrnul(value, '='), *has;
+    json_t *labels = *box->labels ? json_loads(box->labels, 0, NULL) : NULL;
+    bool hit;
 
-    if (!eq)
-        return json_object_get(box->spec.labels, value) != NULL;
-    if ((size_t)(eq - value) >= sizeof(key))
-        return false;
-    memcpy(key, value, (size_t)(eq - value));
-    key[eq - value] = '\0';
-    has = json_string_value(json_object_get(box->spec.labels, key));
-    return has && !strcmp(has, eq + 1);
+    has = json_string_value(json_object_getn(labels, value, (size_t)(eq - value)));
+    hit = has && (!*eq || !strcmp(has, eq + 1));
+    json_decref(labels);
+    return hit;
 }
 
 static bool match_exited(const char *value, const void *arg)
 {
-    const struct box *box = arg;
+    const struct box_brief *box = arg;
     struct err ignored;
     int64_t code;
 
@@ -62,7 +59,7 @@ static bool match_exited(const char *value, const void *arg)
 
 static bool match_status(const char *value, const void *arg)
 {
-    const struct box *box = arg;
+    const struct box_brief *box = arg;
 
     return !strcmp(value, box_state_docker_name(box->state)) ||
            !strcmp(value, box_state_name(box->state));
@@ -71,12 +68,10 @@ static bool match_status(const char *value, const void *arg)
 /* By reference as given, without its tag, or by (the start of) the image's id. */
 static bool match_ancestor(const char *value, const void *arg)
 {
-    const struct box *box = arg;
-    const char *id = box->spec.image_id, *image = box->spec.image;
+    const struct box_brief *box = arg;
+    const char *id = box->image_id, *image = box->image;
     size_t len = strlen(value);
 
-    if (!image || !id)
-        return false;
     if (!strncmp(image, value, len) && (!image[len] || image[len] == ':' || image[len] == '@'))
         return true;
     return len >= 4 && (!strncmp(id, value, len) ||
@@ -85,9 +80,9 @@ static bool match_ancestor(const char *value, const void *arg)
 
 static bool match_network(const char *value, const void *arg)
 {
-    const struct box *box = arg;
+    const struct box_brief *box = arg;
 
-    return !strcmp(value, box->spec.network ? box->spec.network : "none");
+    return !strcmp(value, box->network);
 }
 
 static bool match_health(const char *value, const void *arg UNUSED)
@@ -140,7 +135,7 @@ static int moment(const struct box_list *all, const char *name, int64_t *ret, st
     size_t len = strlen(name);
 
     for (size_t i = 0; i < all->n; i++) {
-        const struct box *box = all->v[i];
+        const struct box_brief *box = &all->v[i];
 
         if (!strcmp(box->name, name) || (len >= 4 && !strncmp(box->id, name, len))) {
             *ret = box->created_ns;
@@ -168,7 +163,7 @@ int box_filter_init(struct box_filter *f, const struct show_filters *filters,
     return 0;
 }
 
-bool box_filter_match(const struct box_filter *f, const struct box *box)
+bool box_filter_match(const struct box_filter *f, const struct box_brief *box)
 {
     static const struct {
         const char *key;

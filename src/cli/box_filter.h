@@ -1,7 +1,7 @@
 /* The filters of `ps`. */
 #pragma once
 
-#include "box/box.h"
+#include "box/brief.h"
 #include "show/filter.h"
 
 /* Names of filters, ending with NULL. */
@@ -17,4 +17,4 @@ struct box_filter {
 int box_filter_init(struct box_filter *f, const struct show_filters *filters,
                     const struct box_list *all, struct err *e) MUST_CHECK;
 
-bool box_filter_match(const struct box_filter *f, const struct box *box);
+bool box_filter_match(const struct box_filter *f, const struct box_brief *box);

@@ -3,7 +3,6 @@
 #include "cli/output.h"
 #include "show/human.h"
 
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -50,15 +49,7 @@ const struct show_table box_table = {
     .type = &row_type,
 };
 
-void box_command(const struct box_spec *spec, struct str *out)
-{
-    for (size_t i = 0; i < spec->entrypoint.n; i++)
-        str_addf(out, "%s%s", out->len ? " " : "", spec->entrypoint.v[i]);
-    for (size_t i = 0; i < spec->cmd.n; i++)
-        str_addf(out, "%s%s", out->len ? " " : "", spec->cmd.v[i]);
-}
-
-void box_status(const struct box *box, int64_t now_ns, struct str *out)
+void box_status(const struct box_brief *box, int64_t now_ns, struct str *out)
 {
     switch (box->state) {
     case BOX_CREATED:
@@ -79,7 +70,7 @@ void box_status(const struct box *box, int64_t now_ns, struct str *out)
         break;
     case BOX_DEAD:
         str_adds(out, "Dead");
-        if (box->error && box->error[0])
+        if (box->error[0])
             str_addf(out, " (%.64s)", box->error);
         break;
     case BOX_REMOVING:
@@ -116,13 +107,12 @@ static void labels_text(json_t *labels, struct str *out)
 }
 
 /* Bytes of the writable layer that are really on disk. */
-uint64_t box_disk_used(const char *home, const struct box *box)
+uint64_t box_disk_used(const char *home, const char *id)
 {
-    struct err ignored;
-    autofd int dir = box_open_dir(home, box, &ignored);
+    autofree char *path = str_format("%s/boxes/%s/" BOX_DISK, home, id);
     struct stat st;
 
-    if (dir < 0 || fstatat(dir, BOX_DISK, &st, 0) < 0)
+    if (!path || stat(path, &st) < 0)
         return 0; /* not made yet */
     return (uint64_t)st.st_blocks * 512;
 }
@@ -132,18 +122,17 @@ static void set_text(json_t *row, const char *key, const struct str *text)
     cli_set(row, key, json_string(str_c(text)));
 }
 
-static void set_command(json_t *row, const struct box *box, bool no_trunc)
+static void set_command(json_t *row, const struct box_brief *box, bool no_trunc)
 {
-    autostr whole = STR_INIT(0), text = STR_INIT(0);
+    autostr text = STR_INIT(0);
 
-    box_command(&box->spec, &whole);
     str_addc(&text, '"');
-    human_ellipsis(str_c(&whole), no_trunc ? SIZE_MAX - 1 : COMMAND_WIDTH - 1, &text);
+    human_ellipsis(box->command, no_trunc ? SIZE_MAX - 1 : COMMAND_WIDTH - 1, &text);
     str_addc(&text, '"');
     set_text(row, "Command", &text);
 }
 
-static void set_times(json_t *row, const struct box *box, int64_t now_ns)
+static void set_times(json_t *row, const struct box_brief *box, int64_t now_ns)
 {
     autostr created = STR_INIT(64), running = STR_INIT(64), status = STR_INIT(64);
 
@@ -156,28 +145,31 @@ static void set_times(json_t *row, const struct box *box, int64_t now_ns)
     set_text(row, "Status", &status);
 }
 
-json_t *box_row(const struct box *box, const struct box_row_how *how)
+json_t *box_row(const struct box_brief *box, const struct box_row_how *how)
 {
-    json_t *row = json_object();
+    json_t *row = json_object(), *of_box = *box->labels ? json_loads(box->labels, 0, NULL) : NULL;
     autostr labels = STR_INIT(0), size = STR_INIT(64);
 
-    if (!row)
+    if (!row) {
+        json_decref(of_box);
         return NULL;
+    }
     set_command(row, box, how->no_trunc);
     cli_set(row, "ID", json_stringn(box->id, how->no_trunc ? strlen(box->id) : SHORT_ID));
-    cli_set(row, "Image", json_string(box->spec.image));
-    labels_text(box->spec.labels, &labels);
+    cli_set(row, "Image", json_string(box->image));
+    labels_text(of_box, &labels);
     set_text(row, "Labels", &labels);
     cli_set(row, "LocalVolumes", json_string("0"));
     cli_set(row, "Mounts", json_string(""));
     cli_set(row, "Names", json_string(box->name));
-    cli_set(row, "Networks", json_string(box->spec.network ? box->spec.network : "none"));
-    cli_set(row, "Platform", json_string(box->spec.platform ? box->spec.platform : ""));
+    cli_set(row, "Networks", json_string(box->network));
+    cli_set(row, "Platform", json_string(box->platform));
     cli_set(row, "Ports", json_string(""));
-    human_size(how->size ? box_disk_used(how->home, box) : 0, &size);
+    human_size(how->size ? box_disk_used(how->home, box->id) : 0, &size);
     set_text(row, "Size", &size);
     cli_set(row, "State", json_string(box_state_docker_name(box->state)));
     set_times(row, box, how->now_ns);
-    cli_set(row, LABELS, json_incref(box->spec.labels));
+    if (of_box)
+        cli_set(row, LABELS, of_box);
     return row;
 }

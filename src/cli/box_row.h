@@ -1,7 +1,7 @@
 /* A box as a row of `ps`: the fields docker's templates know. */
 #pragma once
 
-#include "box/box.h"
+#include "box/brief.h"
 #include "show/table.h"
 
 /* "{{.ID}}", ".Names", ".Label "k"" and so on; the default table of `ps`. */
@@ -15,13 +15,10 @@ struct box_row_how {
 };
 
 /* The caller owns the result; NULL without memory. */
-json_t *box_row(const struct box *box, const struct box_row_how *how);
+json_t *box_row(const struct box_brief *box, const struct box_row_how *how);
 
 /* "Up 3 minutes", "Exited (3) 2 days ago", "Created", "Dead (shim ended unexpectedly)". */
-void box_status(const struct box *box, int64_t now_ns, struct str *out);
-
-/* The command line as one text: entrypoint and command, words joined by blanks. */
-void box_command(const struct box_spec *spec, struct str *out);
+void box_status(const struct box_brief *box, int64_t now_ns, struct str *out);
 
 /* Bytes of host disk that the writable layer takes; 0 when it is not there. */
-uint64_t box_disk_used(const char *home, const struct box *box);
+uint64_t box_disk_used(const char *home, const char *id);

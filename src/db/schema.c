@@ -48,6 +48,19 @@ const char *const schema_scripts[] = {
     /* The digest a reference was pulled by: of the index when there was one; "" when it was not
      * pulled. What docker calls RepoDigests. */
     "ALTER TABLE images ADD COLUMN repo_digest TEXT NOT NULL DEFAULT '';",
+
+    /* What `ps` prints of a specification, so that it need not be parsed (box/brief.h). */
+    "ALTER TABLE boxes ADD COLUMN command TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE boxes ADD COLUMN labels TEXT NOT NULL DEFAULT '';" /* a JSON object, or "" */
+    "ALTER TABLE boxes ADD COLUMN network TEXT NOT NULL DEFAULT 'none';"
+    "ALTER TABLE boxes ADD COLUMN platform TEXT NOT NULL DEFAULT '';"
+    "UPDATE boxes SET labels = coalesce(json_extract(spec, '$.labels'), ''),"
+    "  network = coalesce(json_extract(spec, '$.network'), 'none'),"
+    "  platform = coalesce(json_extract(spec, '$.platform'), ''),"
+    "  command = (SELECT coalesce(group_concat(value, ' '), '') FROM"
+    "    (SELECT value FROM json_each(spec, '$.entrypoint') UNION ALL"
+    "     SELECT value FROM json_each(spec, '$.cmd')))"
+    "  WHERE json_valid(spec);",
 };
 
 const int schema_version = ARRAY_LEN(schema_scripts);

@@ -1,4 +1,4 @@
-#include "box/box.h"
+#include "box/brief.h"
 #include "util/fs.h"
 #include "util/spawn.h"
 
@@ -220,10 +220,11 @@ static void a_box_whose_shim_is_gone_is_dead(void **state UNUSED)
     bury_child(pid);
     assert_int_equal(box_list(db, home, &list, &e), 0);
     assert_int_equal(list.n, 1); /* the other one was --rm */
-    assert_int_equal(list.v[0]->state, BOX_DEAD);
-    assert_string_equal(list.v[0]->error, "shim ended unexpectedly");
-    assert_int_equal(list.v[0]->exit_code, 255);
-    assert_int_equal(list.v[0]->shim_pid, 0);
+    assert_int_equal(list.v[0].state, BOX_DEAD);
+    assert_string_equal(list.v[0].error, "shim ended unexpectedly");
+    assert_int_equal(list.v[0].exit_code, 255);
+    assert_int_equal(box_reload(db, a, &e), 0);
+    assert_int_equal(a->shim_pid, 0);
     assert_int_equal(access(sock, F_OK), -1);
     assert_false(has_dir(b->id));
     box_list_done(&list);
@@ -272,7 +273,7 @@ static void half_made_and_half_removed_boxes_vanish(void **state UNUSED)
         2);
     assert_int_equal(box_list(db, home, &list, &e), 0);
     assert_int_equal(list.n, 1); /* the one being removed is shown, the other not yet */
-    assert_string_equal(list.v[0]->name, "gone");
+    assert_string_equal(list.v[0].name, "gone");
     box_list_done(&list);
 
     bury_child(pid);
@@ -280,10 +281,36 @@ static void half_made_and_half_removed_boxes_vanish(void **state UNUSED)
     assert_false(has_dir(a->id));
     assert_int_equal(box_list(db, home, &list, &e), 0);
     assert_int_equal(list.n, 1);
-    assert_string_equal(list.v[0]->id, again->id);
+    assert_string_equal(list.v[0].id, again->id);
     assert_false(has_dir(b->id));
     box_list_done(&list);
     remove_box(again);
+}
+
+static void a_list_needs_no_specification(void **state UNUSED)
+{
+    struct box_spec spec = { .disk_bytes = DISK,
+                             .image = strdup("img:1"),
+                             .labels = json_pack("{s:s}", "k", "a b") };
+    autoptr(box) box = NULL;
+    struct box_list list = { 0 };
+    struct err e = { 0 };
+
+    assert_true(strv_add(&spec.entrypoint, "sh") && strv_add(&spec.cmd, "-c") &&
+                strv_add(&spec.cmd, "a  b"));
+    assert_int_equal(box_create(db, home, "web", &spec, &box, &e), 0);
+    assert_int_equal(db_exec(db, &e, "UPDATE boxes SET spec = 'no JSON'", ""), 1);
+    assert_int_equal(box_list(db, home, &list, &e), 0);
+    assert_int_equal(list.n, 1);
+    assert_string_equal(list.v[0].id, box->id);
+    assert_string_equal(list.v[0].image, "img:1");
+    assert_string_equal(list.v[0].command, "sh -c a  b");
+    assert_string_equal(list.v[0].labels, "{\"k\":\"a b\"}");
+    assert_string_equal(list.v[0].network, "none");
+    assert_string_equal(list.v[0].platform, "");
+    box_list_done(&list);
+    assert_int_equal(db_exec(db, &e, "UPDATE boxes SET spec = '{}'", ""), 1);
+    remove_box(box);
 }
 
 static void a_name_conflict_leaves_nothing(void **state UNUSED)
@@ -326,8 +353,12 @@ static void many_processes_create_at_once(void **state UNUSED)
     assert_int_equal(failed, 0);
     assert_int_equal(box_list(db, home, &list, &e), 0);
     assert_int_equal(list.n, 64);
-    for (size_t i = 0; i < list.n; i++)
-        remove_box(list.v[i]);
+    for (size_t i = 0; i < list.n; i++) {
+        autoptr(box) box = NULL;
+
+        assert_int_equal(box_find(db, home, list.v[i].id, &box, &e), 0);
+        remove_box(box);
+    }
     box_list_done(&list);
 }
 
@@ -337,6 +368,7 @@ int main(void)
         cmocka_unit_test(a_box_is_found_by_name_id_and_prefix),
         cmocka_unit_test(a_prefix_of_two_is_ambiguous_unless_it_is_a_name),
         cmocka_unit_test(a_name_is_given_once),
+        cmocka_unit_test(a_list_needs_no_specification),
         cmocka_unit_test(a_name_conflict_leaves_nothing),
         cmocka_unit_test(names_are_checked),
         cmocka_unit_test(a_live_box_cannot_be_removed),

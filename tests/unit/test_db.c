@@ -127,6 +127,53 @@ static void a_newer_database_is_refused(void **state UNUSED)
     assert_int_equal(db_open(home, &db, &e), -ERR_UNSUPPORTED);
 }
 
+/* A database as version `version` left it, with `rows` in it. */
+static void make_old(const char *dir, int version, const char *rows)
+{
+    char path[64], pragma[64];
+    sqlite3 *sql;
+
+    (void)snprintf(path, sizeof(path), "%s/state.db", dir);
+    (void)snprintf(pragma, sizeof(pragma), "PRAGMA user_version = %d", version);
+    assert_int_equal(sqlite3_open(path, &sql), SQLITE_OK);
+    for (int i = 0; i < version; i++)
+        assert_int_equal(sqlite3_exec(sql, schema_scripts[i], NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(sql, rows, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(sql, pragma, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(sql), SQLITE_OK);
+}
+
+static void what_ps_prints_is_taken_from_old_specifications(void **state UNUSED)
+{
+    static const char *const want[] = { "a|sh -c x|{\"k\":\"v\"}|none|linux/amd64", "b|||none|",
+                                        "c|||none|" };
+    char old[] = "/tmp/a3s-unit-db-XXXXXX";
+    autoptr(db) db = NULL;
+    struct err e = { 0 };
+
+    assert_non_null(mkdtemp(old));
+    make_old(old, 2,
+             "INSERT INTO boxes (id, name, state, image, image_id, spec, created_ns) VALUES"
+             " ('a', 'a', 'created', '', '', '{\"cmd\":[\"-c\",\"x\"],\"labels\":{\"k\":\"v\"},"
+             "\"entrypoint\":[\"sh\"],\"platform\":\"linux/amd64\"}', 1),"
+             " ('b', 'b', 'created', '', '', '{}', 1), ('c', 'c', 'created', '', '', 'bad', 1)");
+    assert_int_equal(db_open(old, &db, &e), 0);
+    {
+        autostmt st = { 0 };
+
+        assert_int_equal(stmt_open(db, &st, &e,
+                                   "SELECT id || '|' || command || '|' || labels || '|' ||"
+                                   " network || '|' || platform FROM boxes ORDER BY id",
+                                   ""),
+                         0);
+        for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+            assert_int_equal(stmt_step(&st, &e), 1);
+            assert_string_equal(stmt_text(&st, 0), want[i]);
+        }
+    }
+    assert_int_equal(fs_remove_tree(AT_FDCWD, old, &e), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -135,6 +182,7 @@ int main(void)
         cmocka_unit_test(a_damaged_file_is_an_error_and_stays),
         cmocka_unit_test(an_older_database_is_brought_up_to_date),
         cmocka_unit_test(a_newer_database_is_refused),
+        cmocka_unit_test(what_ps_prints_is_taken_from_old_specifications),
     };
     struct err e;
     int r;

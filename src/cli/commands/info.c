@@ -1,4 +1,4 @@
-#include "box/box.h"
+#include "box/brief.h"
 #include "cli/host_limits.h"
 #include "cli/output.h"
 #include "oci/image.h"
@@ -30,8 +30,8 @@ static int count_boxes(struct cli *cli, struct db *db, json_t *o, struct err *e)
     if (r < 0)
         return r;
     for (size_t i = 0; i < list.n; i++) {
-        running += list.v[i]->state == BOX_RUNNING || list.v[i]->state == BOX_STOPPING;
-        paused += list.v[i]->state == BOX_PAUSED;
+        running += list.v[i].state == BOX_RUNNING || list.v[i].state == BOX_STOPPING;
+        paused += list.v[i].state == BOX_PAUSED;
     }
     cli_set(o, "Containers", json_integer((json_int_t)list.n));
     cli_set(o, "ContainersRunning", json_integer(running));

@@ -28,7 +28,7 @@ struct inspect {
 /* The writable layer, and that plus the image. */
 static void add_sizes(struct cli *cli, const struct inspect *in, const struct box *box, json_t *o)
 {
-    uint64_t rw = box_disk_used(cli->home, box);
+    uint64_t rw = box_disk_used(cli->home, box->id);
     autoptr(image) image = NULL;
     struct err gone;
 

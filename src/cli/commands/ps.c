@@ -26,14 +26,14 @@ static const struct opt ps_opts[] = {
 };
 
 static bool shown(const struct ps_args *args, const struct show_filters *filters,
-                  const struct box *box)
+                  const struct box_brief *box)
 {
     return args->all || args->last >= 0 || show_filters_has(filters, "status") ||
            (box_state_is_live(box->state) && box->state != BOX_STARTING);
 }
 
-static int add_row(struct show_list *out, const struct box *box, const struct box_row_how *how,
-                   struct err *e)
+static int add_row(struct show_list *out, const struct box_brief *box,
+                   const struct box_row_how *how, struct err *e)
 {
     json_t *row = box_row(box, how);
     int r = row ? show_list_add(out, row, e) : err_set(e, ERR_LIMIT, "Out of memory");
@@ -61,10 +61,10 @@ static int collect(struct cli *cli, const struct ps_args *args, struct show_list
     if (r >= 0)
         r = box_filter_init(&filter, &filters, &list, e);
     for (size_t i = 0; r >= 0 && i < list.n && left; i++) {
-        if (!shown(args, &filters, list.v[i]) || !box_filter_match(&filter, list.v[i]))
+        if (!shown(args, &filters, &list.v[i]) || !box_filter_match(&filter, &list.v[i]))
             continue;
         left -= left > 0;
-        r = add_row(out, list.v[i], &how, e);
+        r = add_row(out, &list.v[i], &how, e);
     }
     box_list_done(&list);
     return r;
