@@ -215,7 +215,7 @@ class Vm:
         fd = theirs.fileno()
         args = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot",
                 "-display", "none", "-accel", accel, "-cpu", "max,la57=off,erms=off" if accel == "tcg"
-                else "host", "-M", "microvm,x-option-roms=off,rtc=on", "-m", memory,
+                else "host", "-M", "microvm,x-option-roms=off,rtc=on", "-bios", "qboot.rom", "-m", memory,
                 "-smp", str(cpus),
                 "-global", "virtio-mmio.force-legacy=false", "-kernel", kernel,
                 "-initrd", initramfs, "-append", line,

@@ -98,6 +98,8 @@ static void add_machine(struct qemu_args *a, const struct vm_config *c, enum vm_
     add(a, "-display", "none");
     add(a, "-accel", accel == VM_ACCEL_KVM ? "kvm" : "tcg,thread=multi");
     add(a, "-M", "microvm,x-option-roms=off,rtc=on,mem-merge=off,dump-guest-core=off");
+    /* The default, SeaBIOS, never reaches the kernel with QEMU 10 (Debian 13). */
+    add(a, "-bios", "qboot.rom");
     add(a, "-cpu", accel == VM_ACCEL_KVM ? "host" : QEMU_TCG_CPU);
     add(a, "-smp", "cpus=%u,maxcpus=%u", c->vcpus, c->vcpus);
     add(a, "-m", "%juM", (uintmax_t)((c->memory_bytes + ((1 << 20) - 1)) >> 20));
