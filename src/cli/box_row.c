@@ -31,15 +31,29 @@ static const struct show_type row_type = {
     .methods = methods,
 };
 
+/* field, header, function */
+#define FIELDS(X)                                                                                \
+    X(Command, "COMMAND", add_command)                                                           \
+    X(CreatedAt, "CREATED AT", add_created)                                                      \
+    X(ID, "CONTAINER ID", add_id)                                                                \
+    X(Image, "IMAGE", add_image)                                                                 \
+    X(Labels, "LABELS", add_labels)                                                              \
+    X(LocalVolumes, "LOCAL VOLUMES", add_volumes)                                                \
+    X(Mounts, "MOUNTS", add_nothing)                                                             \
+    X(Names, "NAMES", add_name)                                                                  \
+    X(Networks, "NETWORKS", add_network)                                                         \
+    X(Platform, "PLATFORM", add_platform)                                                        \
+    X(Ports, "PORTS", add_nothing)                                                               \
+    X(RunningFor, "CREATED", add_age)                                                            \
+    X(Size, "SIZE", add_size)                                                                    \
+    X(State, "STATE", add_state)                                                                 \
+    X(Status, "STATUS", add_status)
+
 static const struct show_column columns[] = {
-    { "Command", "COMMAND" },   { "CreatedAt", "CREATED AT" },
-    { "ID", "CONTAINER ID" },   { "Image", "IMAGE" },
-    { "Labels", "LABELS" },     { "LocalVolumes", "LOCAL VOLUMES" },
-    { "Mounts", "MOUNTS" },     { "Names", "NAMES" },
-    { "Networks", "NETWORKS" }, { "Platform", "PLATFORM" },
-    { "Ports", "PORTS" },       { "RunningFor", "CREATED" },
-    { "Size", "SIZE" },         { "State", "STATE" },
-    { "Status", "STATUS" },     { NULL, NULL },
+#define X(field, header, fn) { #field, header },
+    FIELDS(X)
+#undef X
+        { NULL, NULL },
 };
 
 const struct show_table box_table = {
@@ -87,7 +101,7 @@ static int by_name(const void *a, const void *b)
 }
 
 /* "k=v,k2=v2", sorted. */
-static void labels_text(json_t *labels, struct str *out)
+static void add_sorted(json_t *labels, struct str *out)
 {
     size_t n = 0, max = json_object_size(labels);
     autofree const char **keys = max ? calloc(max, sizeof(*keys)) : NULL;
@@ -117,59 +131,147 @@ uint64_t box_disk_used(const char *home, const char *id)
     return (uint64_t)st.st_blocks * 512;
 }
 
-static void set_text(json_t *row, const char *key, const struct str *text)
+static json_t *parse_labels(const struct box_brief *box)
 {
-    cli_set(row, key, json_string(str_c(text)));
+    return *box->labels ? json_loads(box->labels, 0, NULL) : NULL;
 }
 
-static void set_command(json_t *row, const struct box_brief *box, bool no_trunc)
-{
-    autostr text = STR_INIT(0);
+/* ---- fields ---- */
 
-    str_addc(&text, '"');
-    human_ellipsis(box->command, no_trunc ? SIZE_MAX - 1 : COMMAND_WIDTH - 1, &text);
-    str_addc(&text, '"');
-    set_text(row, "Command", &text);
+static void add_command(const struct box_brief *box, const struct box_row_how *how,
+                        struct str *out)
+{
+    str_addc(out, '"');
+    human_ellipsis(box->command, how->no_trunc ? SIZE_MAX - 1 : COMMAND_WIDTH - 1, out);
+    str_addc(out, '"');
 }
 
-static void set_times(json_t *row, const struct box_brief *box, int64_t now_ns)
+static void add_created(const struct box_brief *box, const struct box_row_how *how UNUSED,
+                        struct str *out)
 {
-    autostr created = STR_INIT(64), running = STR_INIT(64), status = STR_INIT(64);
+    human_time(box->created_ns, out);
+}
 
-    human_time(box->created_ns, &created);
-    set_text(row, "CreatedAt", &created);
-    human_duration(now_ns - box->created_ns, &running);
-    str_adds(&running, " ago");
-    set_text(row, "RunningFor", &running);
-    box_status(box, now_ns, &status);
-    set_text(row, "Status", &status);
+static void add_id(const struct box_brief *box, const struct box_row_how *how, struct str *out)
+{
+    str_add(out, box->id, how->no_trunc ? strlen(box->id) : SHORT_ID);
+}
+
+static void add_image(const struct box_brief *box, const struct box_row_how *how UNUSED,
+                      struct str *out)
+{
+    str_adds(out, box->image);
+}
+
+static void add_labels(const struct box_brief *box, const struct box_row_how *how UNUSED,
+                       struct str *out)
+{
+    json_t *labels = parse_labels(box);
+
+    add_sorted(labels, out);
+    json_decref(labels);
+}
+
+static void add_volumes(const struct box_brief *box UNUSED, const struct box_row_how *how UNUSED,
+                        struct str *out)
+{
+    str_adds(out, "0");
+}
+
+static void add_nothing(const struct box_brief *box UNUSED, const struct box_row_how *how UNUSED,
+                        struct str *out UNUSED)
+{
+}
+
+static void add_name(const struct box_brief *box, const struct box_row_how *how UNUSED,
+                     struct str *out)
+{
+    str_adds(out, box->name);
+}
+
+static void add_network(const struct box_brief *box, const struct box_row_how *how UNUSED,
+                        struct str *out)
+{
+    str_adds(out, box->network);
+}
+
+static void add_platform(const struct box_brief *box, const struct box_row_how *how UNUSED,
+                         struct str *out)
+{
+    str_adds(out, box->platform);
+}
+
+static void add_age(const struct box_brief *box, const struct box_row_how *how, struct str *out)
+{
+    human_duration(how->now_ns - box->created_ns, out);
+    str_adds(out, " ago");
+}
+
+static void add_size(const struct box_brief *box, const struct box_row_how *how, struct str *out)
+{
+    human_size(how->size ? box_disk_used(how->home, box->id) : 0, out);
+}
+
+static void add_state(const struct box_brief *box, const struct box_row_how *how UNUSED,
+                      struct str *out)
+{
+    str_adds(out, box_state_docker_name(box->state));
+}
+
+static void add_status(const struct box_brief *box, const struct box_row_how *how,
+                       struct str *out)
+{
+    box_status(box, how->now_ns, out);
+}
+
+/* ---- rows ---- */
+
+static void (*const adders[])(const struct box_brief *box, const struct box_row_how *how,
+                              struct str *out) = {
+#define X(field, header, fn) fn,
+    FIELDS(X)
+#undef X
+};
+
+#define LABEL_BIT BIT(31)
+_Static_assert(ARRAY_LEN(adders) < 31, "a bit for each field, and one for Label");
+
+uint32_t box_row_fields(const struct show_list *list)
+{
+    uint32_t fields = show_list_use(list, "Label") ? LABEL_BIT : 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(adders); i++)
+        if (show_list_use(list, columns[i].field))
+            fields |= BIT(i);
+    return fields;
+}
+
+/* Arguments may be any bytes, JSON may not. */
+static json_t *text_json(const struct str *text)
+{
+    json_t *j = json_string(str_c(text));
+    autostr clean = STR_INIT(0);
+
+    if (j)
+        return j;
+    for (const char *p = str_c(text); *p; p++)
+        str_add(&clean, (unsigned char)*p < 0x80 ? p : "?", 1);
+    return json_string(str_c(&clean));
 }
 
 json_t *box_row(const struct box_brief *box, const struct box_row_how *how)
 {
-    json_t *row = json_object(), *of_box = *box->labels ? json_loads(box->labels, 0, NULL) : NULL;
-    autostr labels = STR_INIT(0), size = STR_INIT(64);
+    autostr text = STR_INIT(0);
+    json_t *row = json_object();
 
-    if (!row) {
-        json_decref(of_box);
-        return NULL;
+    for (size_t i = 0; row && i < ARRAY_LEN(adders); i++) {
+        if (how->fields && !(how->fields & BIT(i)))
+            continue;
+        str_clear(&text);
+        adders[i](box, how, &text);
+        cli_set(row, columns[i].field, text_json(&text));
     }
-    set_command(row, box, how->no_trunc);
-    cli_set(row, "ID", json_stringn(box->id, how->no_trunc ? strlen(box->id) : SHORT_ID));
-    cli_set(row, "Image", json_string(box->image));
-    labels_text(of_box, &labels);
-    set_text(row, "Labels", &labels);
-    cli_set(row, "LocalVolumes", json_string("0"));
-    cli_set(row, "Mounts", json_string(""));
-    cli_set(row, "Names", json_string(box->name));
-    cli_set(row, "Networks", json_string(box->network));
-    cli_set(row, "Platform", json_string(box->platform));
-    cli_set(row, "Ports", json_string(""));
-    human_size(how->size ? box_disk_used(how->home, box->id) : 0, &size);
-    set_text(row, "Size", &size);
-    cli_set(row, "State", json_string(box_state_docker_name(box->state)));
-    set_times(row, box, how->now_ns);
-    if (of_box)
-        cli_set(row, LABELS, of_box);
+    if (row && *box->labels && (!how->fields || how->fields & LABEL_BIT))
+        cli_set(row, LABELS, parse_labels(box));
     return row;
 }

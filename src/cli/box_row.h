@@ -12,7 +12,11 @@ struct box_row_how {
     bool no_trunc;
     bool size;        /* fill Size: how much of the writable layer is used */
     const char *home; /* for size */
+    uint32_t fields;  /* box_row_fields(): what need be filled; 0: everything */
 };
+
+/* The fields that a format can print. */
+uint32_t box_row_fields(const struct show_list *list);
 
 /* The caller owns the result; NULL without memory. */
 json_t *box_row(const struct box_brief *box, const struct box_row_how *how);

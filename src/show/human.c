@@ -85,8 +85,10 @@ size_t human_width(const char *s, size_t len)
 {
     size_t width = 0, one;
 
-    for (size_t i = 0; i < len; width += one)
-        i += character(s + i, len - i, &one);
+    for (size_t i = 0; i < len; width += one) {
+        one = 1;
+        i += (unsigned char)s[i] < 0x80 ? 1 : character(s + i, len - i, &one);
+    }
     return width;
 }
 

@@ -18,104 +18,119 @@ struct show_list {
 
 /* ---- alignment ---- */
 
-struct line {
+struct cell {
     const char *text;
-    size_t len, cells; /* cells: terminated ones, which is the number of tabs */
+    size_t len, width; /* width: columns on a terminal */
 };
 
-/* Cell `c` of a line. */
-static const char *cell(const struct line *l, size_t c, size_t *ret_len)
-{
-    const char *p = l->text, *end = l->text + l->len, *tab;
+/* A line is its cells; all but the last were terminated by a tab. */
+struct line {
+    struct cell *cells;
+    size_t n;
+};
 
-    for (;; c--) {
-        tab = memchr(p, '\t', (size_t)(end - p));
-        if (!c || !tab)
-            break;
-        p = tab + 1;
-    }
-    *ret_len = (size_t)((tab ? tab : end) - p);
-    return p;
+struct grid {
+    struct line *lines; /* owned */
+    struct cell *cells; /* of all lines; owned */
+    size_t *widths;     /* one per cell: of its column, there; owned */
+    size_t n, columns;
+};
+
+static void grid_done(struct grid *g)
+{
+    free(g->lines);
+    free(g->cells);
+    free(g->widths);
 }
 
-/* Columns of cell (i, c): the widest of the lines around i that have such a cell. Called once
- * per block: widths are kept in `widths`, one per line. */
-static void measure(const struct line *lines, size_t n, size_t c, size_t min, size_t *widths)
-{
-    for (size_t i = 0; i < n;) {
-        size_t end = i, width = 0;
-
-        if (lines[i].cells <= c) {
-            i++;
-            continue;
-        }
-        for (; end < n && lines[end].cells > c; end++) {
-            size_t len, w;
-            const char *p = cell(&lines[end], c, &len);
-
-            w = human_width(p, len) + PADDING;
-            width = w > width ? w : width;
-        }
-        for (; i < end; i++)
-            widths[i] = width < min ? min : width;
-    }
-}
-
-static size_t split_lines(const char *text, struct line *lines)
+static size_t count(const char *text, char what)
 {
     size_t n = 0;
 
-    while (*text) {
-        const char *end = strchrnul(text, '\n');
-        struct line l = { .text = text, .len = (size_t)(end - text) };
-
-        for (size_t i = 0; i < l.len; i++)
-            l.cells += text[i] == '\t';
-        if (lines)
-            lines[n] = l;
-        n++;
-        text = *end ? end + 1 : end;
-    }
+    for (; *text; text++)
+        n += *text == what;
     return n;
 }
 
-static void write_line(const struct line *l, const size_t *widths, size_t stride, struct str *out)
+static const char *split_line(const char *p, struct line *l)
 {
-    for (size_t c = 0; c <= l->cells; c++) {
-        size_t len, used;
-        const char *p = cell(l, c, &len);
+    for (;; p++) {
+        size_t len = strcspn(p, "\t\n");
 
-        str_add(out, p, len);
-        if (c == l->cells)
-            break;
-        used = human_width(p, len);
-        str_addf(out, "%*s", (int)(widths[c * stride] - used), "");
+        l->cells[l->n++] = (struct cell){ p, len, human_width(p, len) };
+        p += len;
+        if (*p != '\t')
+            return *p ? p + 1 : p;
     }
-    str_addc(out, '\n');
+}
+
+static bool split(const char *text, struct grid *g)
+{
+    size_t lines = count(text, '\n') + 1, cells = count(text, '\t') + lines, used = 0;
+
+    g->lines = calloc(lines, sizeof(*g->lines));
+    g->cells = calloc(cells, sizeof(*g->cells));
+    g->widths = calloc(cells, sizeof(*g->widths));
+    if (!g->lines || !g->cells || !g->widths)
+        return false;
+    while (*text) {
+        struct line *l = &g->lines[g->n++];
+
+        l->cells = g->cells + used;
+        text = split_line(text, l);
+        used += l->n;
+        g->columns = l->n > g->columns ? l->n : g->columns;
+    }
+    return true;
+}
+
+/* The width of column `c`: in each block of lines that have such a cell, its widest. */
+static void measure(struct grid *g, size_t c, size_t min)
+{
+    for (size_t i = 0; i < g->n;) {
+        size_t end = i, width = min;
+
+        for (; end < g->n && g->lines[end].n > c + 1; end++) {
+            size_t w = g->lines[end].cells[c].width + PADDING;
+
+            width = w > width ? w : width;
+        }
+        if (end == i)
+            i++;
+        for (; i < end; i++)
+            g->widths[g->lines[i].cells + c - g->cells] = width;
+    }
+}
+
+static void add_blanks(struct str *out, size_t n)
+{
+    char *at = str_reserve(out, n);
+
+    if (!at)
+        return;
+    memset(at, ' ', n);
+    str_added(out, n);
 }
 
 void show_align(const char *text, size_t min_width, struct str *out)
 {
-    size_t n = split_lines(text, NULL), columns = 0;
-    autofree struct line *lines = calloc(n + 1, sizeof(*lines));
-    autofree size_t *widths = NULL;
+    struct grid g = { 0 };
 
-    if (!lines) {
+    if (!split(text, &g))
         out->failed = true;
-        return;
+    for (size_t c = 0; c + 1 < g.columns; c++)
+        measure(&g, c, min_width);
+    for (size_t i = 0; i < g.n; i++) {
+        for (size_t c = 0; c < g.lines[i].n; c++) {
+            const struct cell *cell = &g.lines[i].cells[c];
+
+            str_add(out, cell->text, cell->len);
+            if (c + 1 < g.lines[i].n)
+                add_blanks(out, g.widths[cell - g.cells] - cell->width);
+        }
+        str_addc(out, '\n');
     }
-    (void)split_lines(text, lines);
-    for (size_t i = 0; i < n; i++)
-        columns = lines[i].cells > columns ? lines[i].cells : columns;
-    widths = calloc(n * columns + 1, sizeof(*widths));
-    if (!widths) {
-        out->failed = true;
-        return;
-    }
-    for (size_t c = 0; c < columns; c++)
-        measure(lines, n, c, min_width, widths + c * n);
-    for (size_t i = 0; i < n; i++)
-        write_line(&lines[i], widths + i, n, out);
+    grid_done(&g);
 }
 
 /* ---- formats ---- */
@@ -181,6 +196,11 @@ void show_list_free(struct show_list *l)
     show_template_free(l->template);
     str_done(&l->rows);
     free(l);
+}
+
+enum show_use show_list_use(const struct show_list *l, const char *field)
+{
+    return l->template ? show_template_use(l->template, field) : SHOW_MAYBE;
 }
 
 int show_list_add(struct show_list *l, const json_t *row, struct err *e)

@@ -27,6 +27,9 @@ int show_list_parse(const struct show_table *table, const char *format, struct s
 void show_list_free(struct show_list *l);
 DEFINE_AUTOPTR(show_list)
 
+/* What the format does with a field of a row. */
+enum show_use show_list_use(const struct show_list *l, const char *field);
+
 /* Add a row; it is kept as text. Then print all. The header comes even when there are no rows. */
 int show_list_add(struct show_list *l, const json_t *row, struct err *e) MUST_CHECK;
 int show_list_end(struct show_list *l, FILE *out, struct err *e) MUST_CHECK;

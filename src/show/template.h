@@ -58,6 +58,15 @@ int show_template_parse(const char *text, struct show_template **ret, struct err
 void show_template_free(struct show_template *t);
 DEFINE_AUTOPTR(show_template)
 
+enum show_use {
+    SHOW_UNUSED, /* surely not printed: it need not be filled */
+    SHOW_MAYBE,  /* by something that prints, or passes on, all there is */
+    SHOW_NAMED,
+};
+
+/* What a template does with a field (or method) of its data. */
+enum show_use show_template_use(const struct show_template *t, const char *field);
+
 struct show_exec {
     const json_t *data;
     const struct show_type *type; /* or NULL */

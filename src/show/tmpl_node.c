@@ -288,3 +288,29 @@ char *string_unquote(struct arena *a, const char *p, size_t len, size_t *ret_len
     *ret_len = n;
     return out;
 }
+
+/* Fields of something else that have the same name count, too: the data may have moved there. */
+static enum show_use use_in(const struct node *list, const char *field)
+{
+    enum show_use use = SHOW_UNUSED;
+
+    for (const struct node *n = list; n && use < SHOW_NAMED; n = n->next) {
+        const struct node *const below[] = { n->items, n->pipe, n->list, n->other };
+
+        if (n->type == N_FIELD && n->words && !strcmp(n->words->text, field))
+            return SHOW_NAMED;
+        if (n->type == N_DOT || n->type == N_VARIABLE || n->type == N_TEMPLATE)
+            use = SHOW_MAYBE;
+        for (size_t i = 0; i < ARRAY_LEN(below); i++) {
+            enum show_use u = below[i] ? use_in(below[i], field) : SHOW_UNUSED;
+
+            use = u > use ? u : use;
+        }
+    }
+    return use;
+}
+
+enum show_use show_template_use(const struct show_template *t, const char *field)
+{
+    return use_in(t->root, field);
+}

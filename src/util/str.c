@@ -75,19 +75,24 @@ bool str_addc(struct str *s, char c)
 
 bool str_vaddf(struct str *s, const char *fmt, va_list ap)
 {
+    char *at = str_reserve(s, 0);
+    size_t room = at ? s->cap - s->len : 0;
     va_list again;
-    char *at;
     int n;
 
     va_copy(again, ap);
-    n = vsnprintf(NULL, 0, fmt, again);
+    n = at ? vsnprintf(at, room, fmt, again) : -1; /* mostly there is room: formatted once */
     va_end(again);
-    at = n < 0 ? NULL : str_reserve(s, (size_t)n);
-    if (!at) {
+    if (n >= 0 && (size_t)n >= room) {
+        *at = '\0'; /* as it was, whatever comes */
+        at = str_reserve(s, (size_t)n);
+        if (at)
+            (void)vsnprintf(at, (size_t)n + 1, fmt, ap);
+    }
+    if (!at || n < 0) {
         s->failed = true;
         return false;
     }
-    (void)vsnprintf(at, (size_t)n + 1, fmt, ap);
     s->len += (size_t)n;
     return true;
 }

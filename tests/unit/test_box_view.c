@@ -112,6 +112,49 @@ static void test_row(void **state UNUSED)
     free(b.text);
 }
 
+static uint32_t fields(const char *format)
+{
+    autoptr(show_list) l = NULL;
+    struct err e;
+
+    assert_int_equal(show_list_parse(&box_table, format, &l, &e), 0);
+    return box_row_fields(l);
+}
+
+/* Only what is printed is worked out, and what is printed is there. */
+static void test_fields(void **state UNUSED)
+{
+    autoptr(box) box = make("web", BOX_RUNNING, 400);
+    struct box_brief b = brief(box);
+    json_t *row = box_row(
+        &b, &(struct box_row_how){ .now_ns = NOW, .fields = fields("{{.ID}} {{.Label \"x\"}}") });
+
+    assert_int_equal(json_object_size(row), 2); /* labels are for the method */
+    assert_non_null(json_object_get(row, "ID"));
+    json_decref(row);
+    assert_int_equal(fields("json"), fields("{{json .}}"));
+    assert_int_equal(fields("json"), fields("{{$x := .}}{{$x.ID}}"));
+    assert_int_equal(fields("{{if .ID}}{{else}}{{len .Names}}{{end}}"),
+                     fields("{{(printf .ID) | printf .Names}}"));
+    assert_int_not_equal(fields("json"), fields(NULL));
+    free(b.text);
+}
+
+static void test_text_that_is_no_utf8(void **state UNUSED)
+{
+    struct box_brief b = { .command = "a \xff",
+                           .name = "",
+                           .error = "",
+                           .image = "",
+                           .labels = "",
+                           .network = "",
+                           .platform = "" };
+    json_t *row = box_row(&b, &(struct box_row_how){ .now_ns = NOW });
+
+    assert_string_equal(json_string_value(json_object_get(row, "Command")), "\"a ?\"");
+    json_decref(row);
+}
+
 static void test_all_columns(void **state UNUSED)
 {
     autoptr(box) box = make("web", BOX_RUNNING, 400);
@@ -263,9 +306,14 @@ static void test_procs(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_status),      cmocka_unit_test(test_row),
-        cmocka_unit_test(test_all_columns), cmocka_unit_test(test_filters),
-        cmocka_unit_test(test_inspect),     cmocka_unit_test(test_procs),
+        cmocka_unit_test(test_status),
+        cmocka_unit_test(test_row),
+        cmocka_unit_test(test_all_columns),
+        cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_text_that_is_no_utf8),
+        cmocka_unit_test(test_filters),
+        cmocka_unit_test(test_inspect),
+        cmocka_unit_test(test_procs),
     };
 
     (void)setlocale(LC_CTYPE, "C.UTF-8");

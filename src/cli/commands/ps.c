@@ -46,7 +46,13 @@ static int add_row(struct show_list *out, const struct box_brief *box,
 static int collect(struct cli *cli, const struct ps_args *args, struct show_list *out,
                    struct err *e)
 {
-    struct box_row_how how = { time_real_ns(), args->no_trunc, args->size, cli->home };
+    struct box_row_how how = {
+        .now_ns = time_real_ns(),
+        .no_trunc = args->no_trunc,
+        .size = args->size || show_list_use(out, "Size") == SHOW_NAMED, /* as docker's */
+        .home = cli->home,
+        .fields = box_row_fields(out),
+    };
     struct show_filters filters;
     struct box_list list = { 0 };
     struct box_filter filter;
