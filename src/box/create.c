@@ -90,14 +90,9 @@ static int reserve(struct db *db, const char *home, struct box *box, const char 
     return r;
 }
 
-/* The worker lies beside this program, whichever of ours it is. */
 static int make_disk(const char *home, const struct box *box, struct err *e)
 {
-    char self[PATH_MAX] = "";
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    const char *slash = n > 0 ? strrchr(self, '/') : NULL;
-    autofree char *worker = slash ? str_format("%.*s/a3s-box-image", (int)(slash - self), self)
-                                  : strdup("a3s-box-image");
+    autofree char *worker = box_worker_path();
     autofree char *path = str_format("%s/boxes/%s/" BOX_DISK, home, box->id);
 
     if (!worker || !path)

@@ -39,8 +39,8 @@ static int spawn_shim(const char *home, const struct box *box, const struct box_
     return spawn_start(&s, ret_pid, NULL, e);
 }
 
-int box_start_begin(const char *home, const struct box *box, const struct box_start *how,
-                    struct box_starting *ret, struct err *e)
+int box_start_begin(struct db *db, const char *home, const struct box *box,
+                    const struct box_start *how, struct box_starting *ret, struct err *e)
 {
     autofd int report = -1, theirs = -1;
     pid_t pid = -1;
@@ -49,6 +49,9 @@ int box_start_begin(const char *home, const struct box *box, const struct box_st
     if (!box_state_may(box->state, BOX_STARTING))
         return err_set(e, ERR_STATE, "Box %s is %s", box->name,
                        box_state_is_live(box->state) ? "already running" : "being removed");
+    r = box_need_rootfs(db, home, box, e);
+    if (r < 0)
+        return err_ctx(e, "start box %s", box->name);
     if (pipe2(fds, O_CLOEXEC) < 0)
         return err_os(e, "pipe");
     report = fds[0];
@@ -140,7 +143,7 @@ int box_start(struct db *db, const char *home, struct box *box, const struct box
     int r;
 
     *ret_status = STATUS_START;
-    r = box_start_begin(home, box, how, &starting, e);
+    r = box_start_begin(db, home, box, how, &starting, e);
     return r < 0 ? r : box_start_end(db, home, box, &starting, ret_status, e);
 }
 

@@ -26,9 +26,12 @@ struct box_starting {
     int report_fd; /* -1: none */
 };
 
-/* Start the shim, detached (own session, survives us). Works from created, stopped and dead. */
-int box_start_begin(const char *home, const struct box *box, const struct box_start *how,
-                    struct box_starting *ret, struct err *e) MUST_CHECK;
+/* Start the shim, detached (own session, survives us). Works from created, stopped and dead. A
+ * root file system that was pruned is made again first; the worker that does it writes to our
+ * stderr. */
+int box_start_begin(struct db *db, const char *home, const struct box *box,
+                    const struct box_start *how, struct box_starting *ret,
+                    struct err *e) MUST_CHECK;
 
 /* Wait for its report, and look at the record again (a --rm box may be gone already: then it is
  * left as it was). On failure the record says why (error, exit code 125..127) and the error is

@@ -30,3 +30,12 @@ int box_reconcile(struct db *db, const char *home, struct box *box, struct err *
 
 /* Delete what is in state removing: files, then the row. Missing is fine. */
 int box_erase(struct db *db, const char *home, const char *id, struct err *e) MUST_CHECK;
+
+/* The worker program, beside this one, whichever of ours it is; the caller frees. NULL without
+ * memory. */
+char *box_worker_path(void);
+
+/* Say that the box's image is used now, and have its root file system made again when it is not
+ * there: from here on it stays, until ROOTFS_GRACE_S are over or the box has ended. */
+int box_need_rootfs(struct db *db, const char *home, const struct box *box,
+                    struct err *e) MUST_CHECK;

@@ -81,7 +81,7 @@ int cli_start_attached(struct cli *cli, struct db *db, struct box *box, const st
     start.attach_fd = theirs = fds[1];
     r = session_for(cli, box, how, ours, &s, e);
     if (r == 0)
-        r = box_start_begin(cli->home, box, &start, &starting, e);
+        r = box_start_begin(db, cli->home, box, &start, &starting, e);
     if (r < 0)
         return r;
     close_fd(&theirs); /* only the shim holds it: its end is the session's */

@@ -29,59 +29,73 @@ static int parse_lines(const struct str *text, json_t **ret, struct err *e)
     return lines ? 0 : err_set(e, ERR_LIMIT, "Out of memory");
 }
 
-/* Read what it prints to the end, then its status. */
-static int run_worker(const struct spawn *s, int out, struct str *text, struct err *e)
+/* Its end: a failure has been told on stderr. */
+static int wait_for(pid_t pid, struct err *e)
 {
-    struct err reading = { 0 };
-    int status = 0, r, rr;
-    pid_t pid;
+    int status = 0, r = spawn_wait(pid, &status, e);
 
-    r = spawn_start(s, &pid, NULL, e);
-    if (r < 0)
-        return r;
-    /* Our copy of the other end must go, or the end never comes. */
-    (void)close(s->fds[1].fd);
-    rr = fd_read_all(out, text, &reading);
-    r = spawn_wait(pid, &status, e);
-    if (r >= 0 && status != 0) {
-        *e = (struct err){ .kind = ERR_SYSTEM }; /* it has told why */
-        return -ERR_SYSTEM;
-    }
-    if (r >= 0 && rr < 0) {
-        *e = reading;
-        r = rr;
-    }
-    return r;
+    if (r < 0 || status == 0)
+        return r < 0 ? r : 0;
+    *e = (struct err){ .kind = ERR_SYSTEM };
+    return -ERR_SYSTEM;
+}
+
+static int start_worker(struct cli *cli, const char *const *args, int in, int out, pid_t *ret_pid,
+                        struct err *e)
+{
+    autofree char *program = cli_helper_path(cli, "a3s-box-image");
+    autofree const char **argv = NULL;
+    struct spawn_fd fds[] = { { out, 1 }, { 2, 2 }, { in, 0 } };
+    struct spawn s = {
+        .fds = fds, .fds_n = in < 0 ? 2 : 3, .parent_death_signal = SIGKILL, .no_new_privs = true
+    };
+    size_t n = 0;
+
+    while (args[n])
+        n++;
+    argv = calloc(n + 2, sizeof(*argv));
+    if (!program || !argv)
+        return err_set(e, ERR_LIMIT, "Out of memory");
+    argv[0] = program;
+    memcpy(argv + 1, args, n * sizeof(*argv));
+    s.argv = argv;
+    if (setenv("A3S_HOME", cli->home, 1) < 0)
+        return err_os(e, "a3s-box-image");
+    return spawn_start(&s, ret_pid, NULL, e);
 }
 
 int cli_image_worker(struct cli *cli, const char *const *args, int input_fd, json_t **ret_lines,
                      struct err *e)
 {
-    autofree char *program = cli_helper_path(cli, "a3s-box-image");
     autostr text = STR_INIT(WORKER_OUTPUT_MAX);
-    const char *argv[64] = { program };
-    autofd int out = -1;
-    size_t n = 0;
-    int pipe_fds[2], r;
+    autofd int ours = -1, theirs = -1;
+    struct err reading = { 0 };
+    int pipe_fds[2], r, rr;
+    pid_t pid;
 
-    while (args[n] && n + 2 < ARRAY_LEN(argv)) {
-        argv[n + 1] = args[n];
-        n++;
-    }
-    if (!program || args[n])
-        return err_set(e, ERR_LIMIT, "Too many arguments");
-    if (setenv("A3S_HOME", cli->home, 1) < 0 || pipe2(pipe_fds, O_CLOEXEC) < 0)
+    if (pipe2(pipe_fds, O_CLOEXEC) < 0)
         return err_os(e, "a3s-box-image");
-    out = pipe_fds[0];
-    struct spawn_fd fds[] = { { input_fd, 0 }, { pipe_fds[1], 1 }, { 2, 2 } };
-    struct spawn s = { .argv = argv,
-                       .fds = fds,
-                       .fds_n = ARRAY_LEN(fds),
-                       .parent_death_signal = SIGKILL,
-                       .no_new_privs = true };
-
-    r = run_worker(&s, out, &text, e);
+    ours = pipe_fds[0];
+    theirs = pipe_fds[1];
+    r = start_worker(cli, args, input_fd, theirs, &pid, e);
+    if (r < 0)
+        return r;
+    close_fd(&theirs); /* only the worker holds it: its end is the end */
+    rr = fd_read_all(ours, &text, &reading);
+    r = wait_for(pid, e);
+    if (r == 0 && rr < 0) {
+        *e = reading;
+        return rr;
+    }
     return r < 0 ? r : parse_lines(&text, ret_lines, e);
+}
+
+int cli_image_worker_to(struct cli *cli, const char *const *args, int output_fd, struct err *e)
+{
+    pid_t pid;
+    int r = start_worker(cli, args, -1, output_fd, &pid, e);
+
+    return r < 0 ? r : wait_for(pid, e);
 }
 
 int cli_open_input(const char *path, int *ret_fd, struct err *e)

@@ -12,6 +12,11 @@
 int cli_image_worker(struct cli *cli, const char *const *args, int input_fd, json_t **ret_lines,
                      struct err *e) MUST_CHECK;
 
+/* The same for a verb that writes something big: it gets `output_fd` as stdout, and nothing as
+ * stdin. */
+int cli_image_worker_to(struct cli *cli, const char *const *args, int output_fd,
+                        struct err *e) MUST_CHECK;
+
 /* `path`, or stdin for NULL and "-". A terminal is refused. */
 int cli_open_input(const char *path, int *ret_fd, struct err *e) MUST_CHECK;
 

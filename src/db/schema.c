@@ -61,6 +61,21 @@ const char *const schema_scripts[] = {
     "    (SELECT value FROM json_each(spec, '$.entrypoint') UNION ALL"
     "     SELECT value FROM json_each(spec, '$.cmd')))"
     "  WHERE json_valid(spec);",
+
+    /* When an image was last used (made, or a box of it made or started): what goes first. The
+     * sizes of its layers' files, as `history` shows them. */
+    "ALTER TABLE image_content ADD COLUMN used_ns INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE image_content SET used_ns = coalesce((SELECT max(max(i.used_ns, i.added_ns))"
+    "  FROM images i WHERE i.image_id = image_content.image_id), 0);"
+    "CREATE INDEX image_blobs_digest ON image_blobs (digest);"
+    "CREATE TABLE image_layers ("
+    "  image_id TEXT NOT NULL,"
+    "  position INTEGER NOT NULL," /* from 0, the lowest */
+    "  diff_id TEXT NOT NULL,"
+    "  size_bytes INTEGER NOT NULL,"
+    "  PRIMARY KEY (image_id, position)"
+    ") WITHOUT ROWID;"
+    "CREATE INDEX image_layers_diff_id ON image_layers (diff_id);",
 };
 
 const int schema_version = ARRAY_LEN(schema_scripts);

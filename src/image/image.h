@@ -1,12 +1,13 @@
 /* The verbs of a3s-box-image. argv are the words behind the verb. */
 #pragma once
 
-#include "util/err.h"
-
-struct db;
+#include "oci/install.h"
 
 /* $A3S_HOME and its state.db. */
 int image_open_home(const char **ret_home, struct db **ret_db, struct err *e) MUST_CHECK;
+
+/* A3S_BOX_MAX_LAYER_BYTES, default 16g. */
+int image_read_limits(struct store_limits *ret, struct err *e) MUST_CHECK;
 
 /* load [--input FILE] [--tag REFERENCE] [--platform OS/ARCH]: an image archive into the store. */
 int verb_load(int argc, char **argv, struct err *e);
@@ -17,6 +18,12 @@ int verb_import(int argc, char **argv, struct err *e);
 
 /* flatten OUT.ext4 LAYER...: layer tars to one image; for tests and benchmarks. */
 int verb_flatten(int argc, char **argv, struct err *e);
+
+/* rebuild ID: an image's root file system from its layers, which are in the store. */
+int verb_rebuild(int argc, char **argv, struct err *e);
+
+/* save IMAGE...: an archive of images to stdout. */
+int verb_save(int argc, char **argv, struct err *e);
 
 /* disk-template SIZE PATH: the file system that new boxes' disks are copied from. */
 int verb_disk_template(int argc, char **argv, struct err *e);

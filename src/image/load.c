@@ -2,7 +2,10 @@
 
 #include "db/db.h"
 #include "image/sandbox.h"
+#include "oci/cache.h"
 #include "oci/load.h"
+#include "util/fd.h"
+#include "util/log.h"
 #include "util/parse.h"
 
 #include <fcntl.h>
@@ -20,7 +23,7 @@ int image_open_home(const char **ret_home, struct db **ret_db, struct err *e)
     return db_open(home, ret_db, e);
 }
 
-static int read_limits(struct store_limits *ret, struct err *e)
+int image_read_limits(struct store_limits *ret, struct err *e)
 {
     const char *text = getenv("A3S_BOX_MAX_LAYER_BYTES");
     int r;
@@ -32,98 +35,156 @@ static int read_limits(struct store_limits *ret, struct err *e)
     return r < 0 ? err_ctx(e, "A3S_BOX_MAX_LAYER_BYTES") : 0;
 }
 
+/* What the two verbs share: where the bytes come from, and what happens to the store after. */
+struct job {
+    const char *input; /* "-" is stdin */
+    int fd;
+    const char *home;
+    struct db *db;
+    struct store_limits limits;
+    struct cache_limits cache;
+    char **kept; /* ids of what came in; owned */
+    size_t kept_n;
+};
+
+static void job_done(struct job *job)
+{
+    strv_free(job->kept);
+    close_fd(&job->fd);
+    db_free(job->db);
+}
+
 /* One JSON line for each image: {"id": "sha256:...", "references": [...]}. */
-static void print_loaded(void *ctx, const struct incoming *in)
+static void take_loaded(void *ctx, const struct incoming *in)
 {
     json_t *references = json_array(), *line;
-    FILE *out = ctx;
+    struct job *job = ctx;
+    char **kept;
 
     for (size_t i = 0; in->references && in->references[i]; i++)
         (void)json_array_append_new(references, json_string(in->references[i]));
     line = json_pack("{s:s, s:o}", "id", in->id.text, "references", references);
     if (line) {
-        (void)json_dumpf(line, out, JSON_COMPACT);
-        (void)fputc('\n', out);
+        (void)json_dumpf(line, stdout, JSON_COMPACT);
+        (void)fputc('\n', stdout);
     }
     json_decref(line);
+    kept = realloc(job->kept, (job->kept_n + 2) * sizeof(*kept));
+    if (!kept)
+        return; /* then it may be evicted at once: it would be the last to go */
+    job->kept = kept;
+    kept[job->kept_n] = strdup(in->id.text);
+    job->kept_n += kept[job->kept_n] != NULL;
+    kept[job->kept_n] = NULL;
 }
 
-static int finish_output(struct err *e)
+/* Options are "--name value" pairs, each handed to `take`; anything else is a mistake of the
+ * program that started us. */
+static int read_options(int argc, char **argv, struct job *job,
+                        int (*take)(void *ctx, const char *name, const char *value,
+                                    struct err *e),
+                        void *ctx, struct err *e)
 {
+    int r = 0;
+
+    for (int i = 0; r == 0 && i < argc; i += 2) {
+        if (strncmp(argv[i], "--", 2) != 0 || i + 1 >= argc)
+            return err_set(e, ERR_USAGE, "unexpected '%s'", argv[i]);
+        if (strcmp(argv[i], "--input") == 0)
+            job->input = argv[i + 1];
+        else
+            r = take(ctx, argv[i] + 2, argv[i + 1], e);
+    }
+    return r;
+}
+
+static int open_input(struct job *job, struct err *e)
+{
+    if (strcmp(job->input, "-") == 0) {
+        job->fd = fd_dup(0, e);
+        return job->fd < 0 ? job->fd : 0;
+    }
+    job->fd = open(job->input, O_RDONLY | O_CLOEXEC);
+    return job->fd < 0 ? err_os(e, "open %s", job->input) : 0;
+}
+
+/* Everything that can be wrong before a byte is read. */
+static int begin(struct job *job, struct err *e)
+{
+    int r;
+
+    r = image_read_limits(&job->limits, e);
+    if (r == 0)
+        r = cache_limits_read(&job->cache, e);
+    if (r < 0)
+        return r;
+    r = open_input(job, e);
+    if (r == 0)
+        r = image_open_home(&job->home, &job->db, e);
+    return r < 0 ? r : sandbox_enter(job->home, e);
+}
+
+/* The images are in the store: what cannot be tidied up now is tidied up by the next one. */
+static int finish(struct job *job, struct err *e)
+{
+    struct err why = { 0 };
+
+    if (cache_trim(job->db, job->home, &job->cache, job->kept, &why) < 0)
+        log_warn("the store is not below its limits: %s", why.text);
     return fflush(stdout) != 0 ? err_os(e, "write result") : 0;
 }
 
-/* The words are: --input FILE ("-" is stdin), then what the verb takes. */
-static int open_input(const char *path, int *ret_fd, struct err *e)
+static int load_option(void *ctx, const char *name, const char *value, struct err *e)
 {
-    int fd = strcmp(path, "-") == 0 ? 0 : open(path, O_RDONLY | O_CLOEXEC);
+    struct load_options *o = ctx;
 
-    if (fd < 0)
-        return err_os(e, "open %s", path);
-    *ret_fd = fd;
+    if (strcmp(name, "platform") == 0) {
+        o->platform_given = true;
+        return platform_parse(value, &o->want, e);
+    }
+    if (strcmp(name, "tag") != 0)
+        return err_set(e, ERR_USAGE, "unknown option --%s", name);
+    o->tag = value;
     return 0;
-}
-
-/* "--name value" pairs; anything else is a mistake of the program that started us. */
-static int next_option(char **argv, int argc, int *at, const char **ret_name,
-                       const char **ret_value, struct err *e)
-{
-    if (*at >= argc)
-        return 0;
-    if (strncmp(argv[*at], "--", 2) != 0 || *at + 1 >= argc)
-        return err_set(e, ERR_USAGE, "unexpected '%s'", argv[*at]);
-    *ret_name = argv[*at] + 2;
-    *ret_value = argv[*at + 1];
-    *at += 2;
-    return 1;
 }
 
 int verb_load(int argc, char **argv, struct err *e)
 {
     struct load_options options = { .want = platform_host() };
-    const char *name = "", *value = "", *input = "-";
-    autoptr(db) db = NULL;
-    autofd int fd = -1;
-    int at = 0, r;
+    struct job job = { .input = "-", .fd = -1 };
+    int r;
 
-    while ((r = next_option(argv, argc, &at, &name, &value, e)) > 0) {
-        if (strcmp(name, "input") == 0) {
-            input = value;
-        } else if (strcmp(name, "tag") == 0) {
-            options.tag = value;
-        } else if (strcmp(name, "platform") == 0) {
-            options.platform_given = true;
-            r = platform_parse(value, &options.want, e);
-        } else {
-            r = err_set(e, ERR_USAGE, "unknown option --%s", name);
-        }
-        if (r < 0)
-            return r;
-    }
+    r = read_options(argc, argv, &job, load_option, &options, e);
     if (r == 0)
-        r = read_limits(&options.limits, e);
+        r = begin(&job, e);
+    options.home = job.home;
+    options.limits = job.limits;
     if (r == 0)
-        r = open_input(input, &fd, e);
+        r = load_archive(job.db, job.fd, &options, take_loaded, &job, e);
     if (r == 0)
-        r = image_open_home(&options.home, &db, e);
-    if (r == 0)
-        r = sandbox_enter(options.home, e);
-    if (r == 0)
-        r = load_archive(db, fd, &options, print_loaded, stdout, e);
-    return r < 0 ? r : finish_output(e);
+        r = finish(&job, e);
+    job_done(&job);
+    return r;
 }
 
-static int import_option(struct import_options *o, const char *name, const char *value,
-                         size_t *changes_n, struct err *e)
+struct import {
+    struct import_options options;
+    const char **changes; /* owned */
+    size_t changes_n;
+};
+
+static int import_option(void *ctx, const char *name, const char *value, struct err *e)
 {
+    struct import *im = ctx;
+
     if (strcmp(name, "reference") == 0)
-        o->reference = value;
+        im->options.reference = value;
     else if (strcmp(name, "message") == 0)
-        o->message = value;
+        im->options.message = value;
     else if (strcmp(name, "platform") == 0)
-        return platform_parse(value, &o->platform, e);
+        return platform_parse(value, &im->options.platform, e);
     else if (strcmp(name, "change") == 0)
-        o->changes[(*changes_n)++] = value;
+        im->changes[im->changes_n++] = value;
     else
         return err_set(e, ERR_USAGE, "unknown option --%s", name);
     return 0;
@@ -131,34 +192,22 @@ static int import_option(struct import_options *o, const char *name, const char 
 
 int verb_import(int argc, char **argv, struct err *e)
 {
-    struct import_options options = { .platform = platform_host() };
-    autofree const char **changes = calloc((size_t)argc + 1, sizeof(char *));
-    const char *name = "", *value = "", *input = "-";
-    autoptr(db) db = NULL;
-    size_t changes_n = 0;
-    autofd int fd = -1;
-    int at = 0, r;
+    struct import im = { .options.platform = platform_host(),
+                         .changes = calloc((size_t)argc + 1, sizeof(char *)) };
+    struct job job = { .input = "-", .fd = -1 };
+    int r;
 
-    if (!changes)
-        return err_os(e, "import");
-    options.changes = changes;
-    while ((r = next_option(argv, argc, &at, &name, &value, e)) > 0) {
-        if (strcmp(name, "input") == 0)
-            input = value;
-        else
-            r = import_option(&options, name, value, &changes_n, e);
-        if (r < 0)
-            return r;
-    }
+    im.options.changes = im.changes;
+    r = im.changes ? read_options(argc, argv, &job, import_option, &im, e) : err_os(e, "import");
     if (r == 0)
-        r = read_limits(&options.limits, e);
+        r = begin(&job, e);
+    im.options.home = job.home;
+    im.options.limits = job.limits;
     if (r == 0)
-        r = open_input(input, &fd, e);
+        r = import_archive(job.db, job.fd, &im.options, take_loaded, &job, e);
     if (r == 0)
-        r = image_open_home(&options.home, &db, e);
-    if (r == 0)
-        r = sandbox_enter(options.home, e);
-    if (r == 0)
-        r = import_archive(db, fd, &options, print_loaded, stdout, e);
-    return r < 0 ? r : finish_output(e);
+        r = finish(&job, e);
+    job_done(&job);
+    free(im.changes);
+    return r;
 }

@@ -15,6 +15,8 @@ static const struct verb {
     { "import", "[--input FILE] [--reference REF] [--message TEXT] [--change INSTRUCTION]...",
       verb_import },
     { "load", "[--input FILE] [--tag REFERENCE] [--platform OS/ARCH]", verb_load },
+    { "rebuild", "ID", verb_rebuild },
+    { "save", "IMAGE...", verb_save },
 };
 
 static int usage(struct err *e)

@@ -323,6 +323,27 @@ int image_lookup(struct db *db, const char *home, const char *query, struct imag
     return r < 0 ? r : image_load(db, home, id, ret, e);
 }
 
+int image_named(struct db *db, const char *query, struct err *e)
+{
+    autofree char *id = NULL;
+    autostmt st = { 0 };
+    struct err ignored;
+    struct ref ref;
+    int r;
+
+    if (ref_parse(query, &ref, &ignored) == 0 && !ref.has_tag && !ref.digest[0]) {
+        r = stmt_open(db, &st, e,
+                      "SELECT 1 FROM images WHERE substr(reference, 1, length(?1) + 1) ="
+                      " ?1 || ':'",
+                      "s", ref.name);
+        if (r >= 0)
+            r = stmt_step(&st, e);
+        if (r != 0)
+            return r < 0 ? r : 0;
+    }
+    return image_resolve(db, query, &ref, &id, e);
+}
+
 void image_list_done(struct image_list *list)
 {
     for (size_t i = 0; i < list->n; i++)
@@ -396,10 +417,20 @@ int image_exists(struct db *db, const char *id, struct err *e)
     return r ? 0 : err_set(e, ERR_NOT_FOUND, "No such image: %s", id);
 }
 
-int image_touch(struct db *db, const struct image *img, struct err *e)
+#define TOUCH_EVERY_NS (30 * (int64_t)NS_PER_S) /* run makes and starts: one write is enough */
+
+int image_used(struct db *db, const char *id, struct err *e)
 {
-    int r = db_exec(db, e, "UPDATE images SET used_ns = ? WHERE image_id = ?", "ls",
-                    time_real_ns(), img->id);
+    int64_t now = time_real_ns();
+    int r = db_exec(db, e,
+                    "UPDATE image_content SET used_ns = ?1 WHERE image_id = ?2 AND"
+                    " used_ns NOT BETWEEN ?3 AND ?1",
+                    "lsl", now, id, now - TOUCH_EVERY_NS);
 
     return r < 0 ? r : 0;
+}
+
+int image_touch(struct db *db, const struct image *img, struct err *e)
+{
+    return image_used(db, img->id, e);
 }

@@ -56,6 +56,9 @@ DEFINE_AUTOPTR(image)
 int image_lookup(struct db *db, const char *home, const char *query, struct image **ret,
                  struct err *e) MUST_CHECK;
 
+/* 0 when `query` names an image, or a repository without a tag that has some; the same errors. */
+int image_named(struct db *db, const char *query, struct err *e) MUST_CHECK;
+
 struct image_list {
     struct image **v;
     size_t n;
@@ -74,7 +77,10 @@ int image_tag(struct db *db, const char *home, const char *from, const char *to,
 /* 0 while the image is in the store, NOT_FOUND after its removal. */
 int image_exists(struct db *db, const char *id, struct err *e) MUST_CHECK;
 
-/* Remember that a box was made of it (for eviction). */
+/* Remember that a box was made of it or started: what was not used for longest goes first. The
+ * file system of an image used within ROOTFS_GRACE_S seconds is never removed. */
+#define ROOTFS_GRACE_S 60
+int image_used(struct db *db, const char *id, struct err *e) MUST_CHECK;
 int image_touch(struct db *db, const struct image *img, struct err *e) MUST_CHECK;
 
 /* Called once per line of docker's output: "Untagged: redis:7", "Deleted: sha256:...". */
@@ -85,6 +91,11 @@ typedef void image_removed_fn(void *ctx, const char *line);
  * none of them live it loses its references only, so that the boxes can still be started. */
 int image_remove(struct db *db, const char *home, const char *query, bool force,
                  image_removed_fn *removed, void *ctx, struct err *e) MUST_CHECK;
+
+/* Remove an image with all its references, unless a box in any state uses it (STATE). Adds the
+ * bytes its files took to *freed. Needs the store's lock (oci/store.h). */
+int image_evict(struct db *db, const char *home, const char *id, image_removed_fn *removed,
+                void *ctx, uint64_t *freed, struct err *e) MUST_CHECK;
 
 /* docker's `image inspect` object plus the fields of reference.md. The caller owns it. */
 json_t *image_inspect(const struct image *img);

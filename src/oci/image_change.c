@@ -47,12 +47,14 @@ int image_tag(struct db *db, const char *home UNUSED, const char *from, const ch
 struct removal {
     const char *query;
     bool force;
+    bool unused;    /* only when no box uses it */
     struct ref ref; /* name is "" when asked for by id */
     char *id;
     char **references; /* that go */
     bool whole;        /* the content goes as well */
     char **blobs;      /* whose files can go */
     char *chain_id;    /* whose file can go, or NULL */
+    uint64_t freed;    /* bytes on the disk */
 };
 
 static void removal_done(struct removal *rm)
@@ -63,14 +65,16 @@ static void removal_done(struct removal *rm)
     strv_free(rm->blobs);
 }
 
-static int query_strv(struct db *db, char ***ret, struct err *e, const char *sql, const char *arg)
+int image_query_strv(struct db *db, char ***ret, struct err *e, const char *sql, const char *arg)
 {
     char **v = calloc(1, sizeof(*v));
     autostmt st = { 0 };
     size_t n = 0;
     int r;
 
-    r = v ? stmt_open(db, &st, e, sql, "s", arg) : err_os(e, "image");
+    if (!v)
+        return err_os(e, "image");
+    r = stmt_open(db, &st, e, sql, arg ? "s" : "", arg);
     while (r >= 0 && (r = stmt_step(&st, e)) > 0) {
         char **grown = realloc(v, (n + 2) * sizeof(*v));
 
@@ -126,10 +130,15 @@ static int check_users(struct db *db, struct removal *rm, struct err *e)
             "conflict: unable to delete %s (cannot be forced) - image is being used by "
             "running box %s",
             rm->query, box);
+    if (!rm->ref.name[0] && (!rm->force || rm->unused))
+        return err_set(e, ERR_STATE,
+                       "conflict: unable to delete %.12s (must be forced) - image is being used "
+                       "by stopped box %s",
+                       rm->id + strlen("sha256:"), box);
     if (!rm->force)
         return err_set(e, ERR_STATE,
-                       "conflict: unable to remove %s (must force) - box %s is using its "
-                       "referenced image %.12s",
+                       "conflict: unable to remove repository reference \"%s\" (must force) - "
+                       "box %s is using its referenced image %.12s",
                        rm->query, box, rm->id + strlen("sha256:"));
     rm->whole = false;
     return 0;
@@ -142,9 +151,9 @@ static int choose(struct db *db, struct removal *rm, struct err *e)
 
     r = image_resolve(db, rm->query, &rm->ref, &rm->id, e);
     if (r == 0)
-        r = query_strv(db, &rm->references, e,
-                       "SELECT reference FROM images WHERE image_id = ? ORDER BY reference",
-                       rm->id);
+        r = image_query_strv(db, &rm->references, e,
+                             "SELECT reference FROM images WHERE image_id = ? ORDER BY reference",
+                             rm->id);
     if (r < 0)
         return r;
     if (rm->ref.name[0] && !rm->ref.digest[0] && count(rm->references) > 1) {
@@ -156,7 +165,7 @@ static int choose(struct db *db, struct removal *rm, struct err *e)
     if (!rm->ref.name[0] && count(rm->references) > 1 && !rm->force)
         return err_set(e, ERR_STATE,
                        "conflict: unable to delete %.12s (must be forced) - image is referenced "
-                       "by several names",
+                       "in multiple repositories",
                        rm->id + strlen("sha256:"));
     return check_users(db, rm, e);
 }
@@ -166,10 +175,10 @@ static int forget_content(struct db *db, struct removal *rm, struct err *e)
     autostmt st = { 0 };
     int r;
 
-    r = query_strv(db, &rm->blobs, e,
-                   "SELECT digest FROM image_blobs WHERE image_id = ?1 AND digest NOT IN"
-                   " (SELECT digest FROM image_blobs WHERE image_id <> ?1)",
-                   rm->id);
+    r = image_query_strv(db, &rm->blobs, e,
+                         "SELECT digest FROM image_blobs WHERE image_id = ?1 AND digest NOT IN"
+                         " (SELECT digest FROM image_blobs WHERE image_id <> ?1)",
+                         rm->id);
     if (r == 0)
         r = stmt_open(db, &st, e,
                       "SELECT chain_id FROM image_content WHERE image_id = ?1 AND chain_id NOT IN"
@@ -183,6 +192,8 @@ static int forget_content(struct db *db, struct removal *rm, struct err *e)
     }
     if (r == 0)
         r = db_exec(db, e, "DELETE FROM image_blobs WHERE image_id = ?", "s", rm->id);
+    if (r >= 0)
+        r = db_exec(db, e, "DELETE FROM image_layers WHERE image_id = ?", "s", rm->id);
     if (r >= 0)
         r = db_exec(db, e, "DELETE FROM image_content WHERE image_id = ?", "s", rm->id);
     return r < 0 ? r : 0;
@@ -203,18 +214,21 @@ static int remove_records(struct db *db, void *user, struct err *e)
 }
 
 /* Records are gone: what cannot be unlinked now is garbage, not damage. */
-static void remove_files(const char *home, const struct removal *rm)
+static void remove_file(struct removal *rm, char *own_path)
 {
-    autofree char *rootfs = rm->chain_id ? image_rootfs_path(home, rm->chain_id) : NULL;
+    uint64_t bytes = own_path ? store_disk_bytes(own_path) : 0;
 
-    if (rootfs)
-        (void)unlink(rootfs);
-    for (size_t i = 0; rm->blobs && rm->blobs[i]; i++) {
-        autofree char *path = store_blob_path(home, rm->blobs[i]);
+    if (own_path && unlink(own_path) == 0)
+        rm->freed += bytes;
+    free(own_path);
+}
 
-        if (path)
-            (void)unlink(path);
-    }
+static void remove_files(const char *home, struct removal *rm)
+{
+    if (rm->chain_id)
+        remove_file(rm, image_rootfs_path(home, rm->chain_id));
+    for (size_t i = 0; rm->blobs && rm->blobs[i]; i++)
+        remove_file(rm, store_blob_path(home, rm->blobs[i]));
 }
 
 static void report(const struct removal *rm, image_removed_fn *removed, void *ctx)
@@ -233,21 +247,34 @@ static void report(const struct removal *rm, image_removed_fn *removed, void *ct
     }
 }
 
+static int remove_image(struct db *db, const char *home, struct removal *rm,
+                        image_removed_fn *removed, void *ctx, struct err *e)
+{
+    int r = db_transaction(db, remove_records, rm, e);
+
+    if (r >= 0) {
+        remove_files(home, rm);
+        report(rm, removed, ctx);
+    }
+    removal_done(rm);
+    return r < 0 ? r : 0;
+}
+
 int image_remove(struct db *db, const char *home, const char *query, bool force,
                  image_removed_fn *removed, void *ctx, struct err *e)
 {
     struct removal rm = { .query = query, .force = force };
     autofd int lock = store_lock(home, e);
-    int r;
 
-    if (lock < 0)
-        return lock;
-    r = db_transaction(db, remove_records, &rm, e);
-    if (r >= 0) {
-        remove_files(home, &rm);
-        report(&rm, removed, ctx);
-        r = 0;
-    }
-    removal_done(&rm);
+    return lock < 0 ? lock : remove_image(db, home, &rm, removed, ctx, e);
+}
+
+int image_evict(struct db *db, const char *home, const char *id, image_removed_fn *removed,
+                void *ctx, uint64_t *freed, struct err *e)
+{
+    struct removal rm = { .query = id, .force = true, .unused = true };
+    int r = remove_image(db, home, &rm, removed, ctx, e);
+
+    *freed += rm.freed;
     return r;
 }

@@ -19,6 +19,7 @@ void incoming_done(struct incoming *in)
     str_done(&in->config);
     free(in->layers);
     free(in->diff_ids);
+    free(in->layer_bytes);
     strv_free(in->references);
     *in = (struct incoming){ 0 };
 }
@@ -34,6 +35,7 @@ static int pass_layer(struct incoming *in, size_t i, struct rootfs *fs,
     struct source_hash hash = { 0 };
     struct source_fd file = { 0 };
     struct digest got;
+    uint64_t before = fs ? rootfs_data_bytes(fs) : 0;
     const void *data;
     ssize_t n = 0;
     int r;
@@ -56,6 +58,8 @@ static int pass_layer(struct incoming *in, size_t i, struct rootfs *fs,
     source_fd_done(&file);
     if (r < 0)
         return r;
+    if (fs && in->layer_bytes)
+        in->layer_bytes[i] = rootfs_data_bytes(fs) - before;
     if (!in->diff_ids[i].text[0])
         in->diff_ids[i] = got;
     if (strcmp(in->diff_ids[i].text, got.text) != 0)
@@ -106,6 +110,10 @@ static int build(struct incoming *in, const struct store_limits *limits, struct 
     if (!path)
         return err_os(e, "image");
     (void)unlink(path); /* of an earlier attempt */
+    free(in->layer_bytes);
+    in->layer_bytes = calloc(in->layers_n + 1, sizeof(*in->layer_bytes));
+    if (!in->layer_bytes)
+        return err_os(e, "image");
     rootfs_limits.layer_bytes_max = limits->layer_bytes_max;
     r = rootfs_open(path, &rootfs_limits, &fs, e);
     if (r == 0)
@@ -170,6 +178,26 @@ static int record_blob(struct db *db, const char *id, const char *digest, struct
     return r < 0 ? r : 0;
 }
 
+/* What was not unpacked here is known from another image with that layer, or not at all. */
+static int record_layers(struct db *db, const struct incoming *in, struct err *e)
+{
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < in->layers_n; i++)
+        r = in->layer_bytes
+                ? db_exec(db, e,
+                          "INSERT OR REPLACE INTO image_layers"
+                          " (image_id, position, diff_id, size_bytes) VALUES (?, ?, ?, ?)",
+                          "slsl", in->id.text, (int64_t)i, in->diff_ids[i].text,
+                          (int64_t)in->layer_bytes[i])
+                : db_exec(db, e,
+                          "INSERT OR IGNORE INTO image_layers"
+                          " (image_id, position, diff_id, size_bytes) SELECT ?1, ?2, diff_id,"
+                          " size_bytes FROM image_layers WHERE diff_id = ?3 LIMIT 1",
+                          "sls", in->id.text, (int64_t)i, in->diff_ids[i].text);
+    return r < 0 ? r : 0;
+}
+
 static int record_references(struct db *db, const struct incoming *in, struct err *e)
 {
     int r = 0;
@@ -192,17 +220,19 @@ static int record(struct db *db, const struct incoming *in, struct err *e)
 
     r = db_exec(db, e,
                 "INSERT INTO image_content"
-                " (image_id, manifest_digest, chain_id, size_bytes, created_ns)"
-                " VALUES (?, ?, ?, ?, ?) ON CONFLICT (image_id) DO UPDATE SET"
-                " manifest_digest = excluded.manifest_digest",
-                "sssll", in->id.text, in->manifest_digest.text, in->chain, (int64_t)in->size,
-                in->created_ns);
+                " (image_id, manifest_digest, chain_id, size_bytes, created_ns, used_ns)"
+                " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (image_id) DO UPDATE SET"
+                " manifest_digest = excluded.manifest_digest, used_ns = excluded.used_ns",
+                "ssslll", in->id.text, in->manifest_digest.text, in->chain, (int64_t)in->size,
+                in->created_ns, time_real_ns());
     if (r >= 0)
         r = record_blob(db, in->id.text, in->manifest_digest.text, e);
     if (r >= 0)
         r = record_blob(db, in->id.text, in->id.text, e);
     for (size_t i = 0; r >= 0 && i < in->layers_n; i++)
         r = record_blob(db, in->id.text, in->layers[i].digest, e);
+    if (r >= 0)
+        r = record_layers(db, in, e);
     return r < 0 ? r : record_references(db, in, e);
 }
 
@@ -320,12 +350,39 @@ int incoming_commit(struct incoming *v, size_t n, struct db *db, const char *hom
     lock = store_lock(home, e);
     if (lock < 0)
         return lock;
-    r = content_sweep(db, home, e);
+    r = content_sweep(db, home, NULL, e);
     if (r == 0)
         r = db_transaction(db, commit, &c, e);
     if (c.again) {
         err_clear(e);
         return 1;
     }
+    return r < 0 ? r : 0;
+}
+
+struct restore {
+    struct incoming *in;
+    const char *home;
+};
+
+static int restore(struct db *db, void *user, struct err *e)
+{
+    struct restore *c = user;
+    int r;
+
+    r = image_exists(db, c->in->id.text, e);
+    if (r == 0)
+        r = publish_rootfs(c->in, db, c->home, e);
+    return r < 0 ? r : record_layers(db, c->in, e);
+}
+
+int incoming_restore(struct incoming *in, struct db *db, const char *home, struct err *e)
+{
+    autofd int lock = store_lock(home, e);
+    int r;
+
+    if (lock < 0)
+        return lock;
+    r = db_transaction(db, restore, &(struct restore){ in, home }, e);
     return r < 0 ? r : 0;
 }

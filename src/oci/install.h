@@ -28,6 +28,7 @@ struct incoming {
     int64_t created_ns;
     bool built;                        /* its file system is in the staging directory */
     unsigned number;                   /* tells the images of one archive apart */
+    uint64_t *layer_bytes;             /* owned; of each layer's files; NULL: not known */
     char chain[65];                    /* set by incoming_flatten() */
     uint64_t size;                     /* set by incoming_flatten() */
     struct digest id, manifest_digest; /* set by incoming_commit() */
@@ -49,5 +50,7 @@ int incoming_flatten(struct incoming *in, struct db *db, const char *home,
 int incoming_commit(struct incoming *v, size_t n, struct db *db, const char *home,
                     struct err *e) MUST_CHECK;
 
-/* Remove files that no record knows: a crash came between the two. Needs the store's lock. */
-int content_sweep(struct db *db, const char *home, struct err *e) MUST_CHECK;
+/* Put the file system of an image that is recorded already into place, and the sizes of its
+ * layers. in->id is set. NOT_FOUND when the image was removed meanwhile. */
+int incoming_restore(struct incoming *in, struct db *db, const char *home,
+                     struct err *e) MUST_CHECK;

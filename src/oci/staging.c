@@ -12,7 +12,7 @@ int staging_open(struct staging *s, const char *home, int fd, struct err *e)
     int r;
 
     *s = (struct staging){ .fd = -1 };
-    r = store_sweep(home, e);
+    r = store_sweep(home, NULL, e);
     if (r == 0)
         r = store_stage(home, &s->path, &s->fd, e);
     if (r == 0)

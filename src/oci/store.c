@@ -54,30 +54,74 @@ static int open_tmp(const char *home, struct err *e)
     return r < 0 ? r : fs_open_dir(AT_FDCWD, path, e);
 }
 
-int store_sweep(const char *home, struct err *e)
+uint64_t store_disk_bytes(const char *path)
 {
-    autofd int tmp = open_tmp(home, e);
+    struct stat st;
+
+    return lstat(path, &st) < 0 ? 0 : (uint64_t)st.st_blocks * 512;
+}
+
+/* A file, or the files of a directory without others in it. */
+static uint64_t bytes_of(int fd)
+{
+    autofd int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+    uint64_t bytes = 0;
     struct dirent *d;
-    DIR *dir;
+    struct stat st;
+
+    if (!dir)
+        return fstat(fd, &st) < 0 ? 0 : (uint64_t)st.st_blocks * 512;
+    (void)take_fd(&copy); /* dir owns it now */
+    while ((d = readdir(dir)))
+        if (fstatat(dirfd(dir), d->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+            bytes += (uint64_t)st.st_blocks * 512;
+    (void)closedir(dir);
+    return bytes;
+}
+
+/* What nobody holds locked in a directory. */
+static int sweep(int own_fd, uint64_t *freed, struct err *e)
+{
+    DIR *dir = fdopendir(own_fd);
+    struct dirent *d;
     int r = 0;
 
-    if (tmp < 0)
-        return tmp;
-    dir = fdopendir(tmp);
-    if (!dir)
-        return err_os(e, "images/tmp");
-    (void)take_fd(&tmp); /* dir owns it now */
+    if (!dir) {
+        r = err_os(e, "sweep");
+        close_fd(&own_fd);
+        return r;
+    }
     while (r == 0 && (d = readdir(dir))) {
         autofd int fd = -1;
+        uint64_t bytes;
 
         if (d->d_name[0] == '.')
             continue;
         fd = openat(dirfd(dir), d->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
-            r = fs_remove_tree(dirfd(dir), d->d_name, e);
+        if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+            continue;
+        bytes = freed ? bytes_of(fd) : 0;
+        r = fs_remove_tree(dirfd(dir), d->d_name, e);
+        if (r == 0 && freed)
+            *freed += bytes;
     }
     (void)closedir(dir);
     return r;
+}
+
+int store_sweep(const char *home, uint64_t *freed, struct err *e)
+{
+    autofree char *partial = str_format("%s/images/partial", home);
+    int tmp = open_tmp(home, e), fd, r;
+
+    if (tmp < 0)
+        return tmp;
+    r = sweep(tmp, freed, e);
+    if (r < 0 || !freed || !partial)
+        return r;
+    fd = open(partial, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd < 0 ? 0 : sweep(fd, freed, e);
 }
 
 int store_stage(const char *home, char **ret_path, int *ret_fd, struct err *e)

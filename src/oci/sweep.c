@@ -1,5 +1,4 @@
 #include "db/db.h"
-#include "oci/install.h"
 #include "oci/store.h"
 #include "util/fs.h"
 #include "util/log.h"
@@ -41,7 +40,8 @@ static int rootfs_known(struct db *db, const char *name, struct err *e)
 }
 
 static int sweep_dir(struct db *db, const char *path,
-                     int (*known)(struct db *db, const char *name, struct err *e), struct err *e)
+                     int (*known)(struct db *db, const char *name, struct err *e),
+                     uint64_t *freed, struct err *e)
 {
     autofd int fd = fs_open_dir(AT_FDCWD, path, e);
     struct dirent *d;
@@ -55,17 +55,26 @@ static int sweep_dir(struct db *db, const char *path,
         return err_os(e, "%s", path);
     (void)take_fd(&fd); /* dir owns it now */
     while (r >= 0 && (d = readdir(dir))) {
+        autofree char *file = NULL;
+        uint64_t bytes;
+
         if (d->d_name[0] == '.')
             continue;
         r = known(db, d->d_name, e);
-        if (r == 0 && unlinkat(dirfd(dir), d->d_name, 0) < 0)
+        if (r != 0)
+            continue;
+        file = str_format("%s/%s", path, d->d_name);
+        bytes = file ? store_disk_bytes(file) : 0;
+        if (unlinkat(dirfd(dir), d->d_name, 0) == 0)
+            *(freed ? freed : &bytes) += bytes;
+        else
             log_warn("%s/%s: %s", path, d->d_name, strerror(errno)); /* garbage stays */
     }
     (void)closedir(dir);
     return r < 0 ? r : 0;
 }
 
-int content_sweep(struct db *db, const char *home, struct err *e)
+int content_sweep(struct db *db, const char *home, uint64_t *freed, struct err *e)
 {
     autofree char *blobs = str_format("%s/images/blobs/sha256", home);
     autofree char *rootfs = str_format("%s/rootfs", home);
@@ -73,6 +82,6 @@ int content_sweep(struct db *db, const char *home, struct err *e)
 
     if (!blobs || !rootfs)
         return err_os(e, "sweep");
-    r = sweep_dir(db, blobs, blob_known, e);
-    return r < 0 ? r : sweep_dir(db, rootfs, rootfs_known, e);
+    r = sweep_dir(db, blobs, blob_known, freed, e);
+    return r < 0 ? r : sweep_dir(db, rootfs, rootfs_known, freed, e);
 }

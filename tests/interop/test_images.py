@@ -420,7 +420,7 @@ def tags_and_removal():
         assert s.run("tag", "x/a:1", "UPPER", status=1)[1].startswith("Error: Invalid reference")
         assert "No such image: nope" in s.run("tag", "nope", "q", status=1)[1]
         assert s.run("rmi", "z:2")[0] == "Untagged: z:2\n"
-        assert "several names" in s.run("rmi", image_id, status=1)[1]
+        assert "referenced in multiple repositories" in s.run("rmi", image_id, status=1)[1]
         out, _ = s.run("rmi", "-f", image_id)
         assert out == f"Untagged: y:latest\nUntagged: x/a:1\nDeleted: {image_id}\n", out
         assert s.files() == [] and s.rows() == {}
