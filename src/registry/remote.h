@@ -92,7 +92,8 @@ struct remote_fetch_item {
 struct remote_fetch_ops {
     /* items[i].offset has grown. Coalesced: not for every write. */
     int (*grew)(void *ctx, size_t i, struct err *e);
-    /* The registry cannot resume: items[i].fd was truncated, everything comes again from 0. */
+    /* The registry cannot resume: everything comes again from 0, over the bytes that are there.
+     * Called before the first of them is written; the file is not truncated. */
     int (*restarted)(void *ctx, size_t i, struct err *e);
     /* All bytes of items[i] are there. Their digest was NOT checked: whoever reads them does. */
     int (*done)(void *ctx, size_t i, struct err *e);
@@ -105,7 +106,7 @@ struct remote_fetch_ops {
 struct remote_fetch {
     struct remote_fetch_item *items; /* borrowed */
     size_t n;
-    unsigned parallel; /* at once; 0: A3S_REGISTRY_MAX_CONCURRENT, or 4 */
+    unsigned parallel; /* at once; 0: A3S_REGISTRY_PULL_MAX_CONCURRENT, or 4 */
     const struct remote_fetch_ops *ops;
     void *ctx;
     struct pollfd *waits; /* further descriptors to wait for; may change between callbacks */
