@@ -23,9 +23,12 @@ def count(text, status):
             failed += 1
         elif re.match(r"ok\b", line):
             passed += 1
-        m = re.match(r"\s*\d+/\d+ .*?\s(OK|FAIL|ERROR|TIMEOUT|SKIP)\s+[\d.]+s(?:\s+(\d+) subtests passed)?", line)
-        if m and m[1] == "OK":
-            passed += int(m[2] or 1)
+        m = re.match(r"\s*\d+/\d+ .*?\s(OK|FAIL|ERROR|TIMEOUT|SKIP)\s+[\d.]+s(?:\s+(\d+)(?:/(\d+))? subtests passed)?", line)
+        if m and m[1] in ("OK", "FAIL") and m[2]:
+            passed += int(m[2])
+            failed += int(m[3]) - int(m[2]) if m[3] else m[1] == "FAIL"
+        elif m and m[1] == "OK":
+            passed += 1
         elif m and m[1] == "SKIP":
             skipped += 1
             reasons.append(line.strip())

@@ -34,8 +34,9 @@ static const char usage_text[] =
     "  -h, --help         this text\n"
     "\n"
     "Without CAP_SYS_ADMIN, --user --map-root is added, because nothing else is permitted.\n"
-    "Whether that is permitted is up to the box's seccomp profile: docker's default profile\n"
-    "does not; use --cap-add SYS_ADMIN, --privileged or --security-opt seccomp=unconfined.\n"
+    "--mount --pid then has no /proc of its own: parts of the box's are masked, and the kernel\n"
+    "does not let a user namespace mount one that would show them. Start the box with\n"
+    "--cap-add SYS_ADMIN, --privileged or --security-opt systempaths=unconfined for that.\n"
     "\n"
     "The exit status is the command's, 128+N when signal N ended it, 127 when it was not found,\n"
     "126 when it could not be executed, 125 when nsexec itself failed.\n";
@@ -164,7 +165,7 @@ static int run(const struct nsexec *n)
 
     if ((n->flags & both) == both &&
         mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
-        return fail("cannot mount /proc");
+        return fail("cannot mount /proc%s", errno == EPERM ? " (see nsexec --help)" : "");
     (void)execvp(n->command[0], n->command);
     os = errno;
     (void)fail("cannot run \"%s\"", n->command[0]);

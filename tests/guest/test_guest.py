@@ -21,10 +21,61 @@ from guestvm import *  # noqa: F403
 os.environ["PATH"] += ":/usr/sbin:/sbin"
 GUEST, PROBE = sys.argv[1:3]
 if not os.path.exists(GUEST + "/initramfs") or not shutil.which("qemu-system-x86_64"):
-    print("skipped: no %s/initramfs (./dev build makes it) or no QEMU" % GUEST)
-    sys.exit(77)
+    print("1..0 # SKIP no %s/initramfs (./dev build makes it) or no QEMU" % GUEST)
+    sys.exit(0)
 EPERM = b"Operation not permitted\n"
 numbers = itertools.count(1)
+
+
+class TapResult(unittest.TestResult):
+    """One TAP line per test, so that each counts (tools/tally.py)."""
+
+    def line(self, verdict, test, more=""):
+        # A failure outside of any test (setUpModule) is a line of its own.
+        self.said = getattr(self, "said", 0) + 1
+        print(f"{verdict} {self.said} {test.id().split('.')[-1]}{more}", file=sys.__stdout__, flush=True)
+
+    def trouble(self, test, err):
+        self.line("not ok", test)
+        for text in self._exc_info_to_string(err, test).splitlines():
+            print("#", text, file=sys.__stdout__, flush=True)
+
+    def addSuccess(self, test):
+        super().addSuccess(test)
+        self.line("ok", test)
+
+    def addSkip(self, test, reason):
+        super().addSkip(test, reason)
+        self.line("ok", test, f" # SKIP {reason}")
+
+    def addFailure(self, test, err):
+        super().addFailure(test, err)
+        self.trouble(test, err)
+
+    def addError(self, test, err):
+        super().addError(test, err)
+        self.trouble(test, err)
+
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err:
+            self.trouble(subtest, err)
+
+    def stopTestRun(self):
+        print(f"1..{getattr(self, 'said', 0)}", file=sys.__stdout__, flush=True)
+
+
+class TapRunner:
+    def __init__(self, buffer=False, failfast=False, **unused):
+        self.buffer, self.failfast = buffer, failfast
+
+    def run(self, tests):
+        result = TapResult()
+        result.buffer, result.failfast = self.buffer, self.failfast
+        result.startTestRun()
+        tests(result)
+        result.stopTestRun()
+        return result
 
 
 def machine(disks, **options):
@@ -739,4 +790,4 @@ class Machine(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=[sys.argv[0]] + sys.argv[3:])
+    unittest.main(argv=[sys.argv[0]] + sys.argv[3:], testRunner=TapRunner)
