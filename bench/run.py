@@ -22,6 +22,9 @@ import tempfile
 import time
 
 TOP = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TOP / "tests/lib"))
+from registry import Memory, Peers, Registry  # noqa: E402
+
 BIN = TOP / "bin"
 RESULTS = TOP / "bench" / "RESULTS.md"
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "10"))
@@ -284,8 +287,96 @@ def bench_layers(home):
             ("the whole `load` of it (digests, store)", text(summary(load)), ratio(load), "")]
 
 
+PULL_MB, PULL_LAYERS = int(os.environ.get("BENCH_PULL_MB", "300")), 8
+
+
+def pull_image(home):
+    """An OCI image of 8 layers of files, text and less regular bytes mixed as in programs; gzip halves it."""
+    sys.path.insert(0, str(TOP / "tools"))
+    from mkimage import Image
+    rnd = random.Random(2)
+    pool = (rnd.randbytes(1 << 20).hex().encode() + rnd.randbytes(1 << 20)) * 2
+    image = Image("bench/pull", {"Cmd": ["sh"]})
+    for number in range(PULL_LAYERS):
+        path, left, i = home.dir / f"layer{number}.tar", PULL_MB * 1_000_000 // PULL_LAYERS, 0
+        with tarfile.open(path, "w") as tar:
+            while left > 0:
+                info = tarfile.TarInfo(f"usr/l{number}/d{i % 40}/file{i}")
+                info.size = min(left, 4 << 20, int(rnd.paretovariate(1.1) * 5000))
+                info.mode, info.mtime = 0o644, 1600000000 + i
+                at = rnd.randrange(len(pool) - info.size + 1)
+                tar.addfile(info, io.BytesIO(pool[at:at + info.size]))
+                left, i = left - info.size - 512, i + 1
+        image.add_layer(str(path))
+    with open(home.dir / "pull.tar", "wb") as f:
+        image.write(f)
+    packed = sum(l[3] for l in image.layers)
+    for path in home.dir.glob("layer*"):
+        path.unlink()
+    return packed
+
+
+def once(*args, **kw):
+    start = time.monotonic()
+    subprocess.run([str(a) for a in args], check=True, capture_output=True, **kw)
+    return (time.monotonic() - start) * 1000
+
+
+def pull_of_others(home, peers, ref):
+    """(podman pull, skopeo copy + umoci unpack) in ms; each starts with nothing."""
+    store = ["--root", home.dir / "podman", "--runroot", home.dir / "podman-run", "--cgroup-manager", "cgroupfs",
+             "--events-backend", "none"]
+    podman = once("podman", *store, "pull", "-q", "--tls-verify=false", "--signature-policy", peers.dir / "policy.json",
+                  ref, env=peers.env)
+    subprocess.run(["podman", *map(str, store), "rmi", "-af"], check=True, capture_output=True, env=peers.env)
+    copy = once("skopeo", "--policy", peers.dir / "policy.json", "copy", "-q", "--src-tls-verify=false",
+                f"docker://{ref}", f"oci:{home.dir}/layout:x", env=peers.env)
+    unpack = once("umoci", "unpack", "--image", f"{home.dir}/layout:x", home.dir / "bundle", env=peers.env)
+    shutil.rmtree(home.dir / "layout")
+    shutil.rmtree(home.dir / "bundle")
+    return podman, copy + unpack
+
+
+def forget(home, ref):
+    """As if it had never been pulled."""
+    home.run("rmi", "-f", ref)
+    home.run("image-prune", "-a", "-f", check=False)
+
+
+def bench_pull(home):
+    packed = pull_image(home)
+    peers, ours, podman, umoci = Peers(home.dir), [], [], []
+    with Registry() as r:
+        ref = r.ref("bench/pull:1")
+        peers.copy(f"oci-archive:{home.dir}/pull.tar", f"docker://{ref}")
+        (home.dir / "pull.tar").unlink()
+        for _ in range(max(3, ROUNDS // 2)):
+            a, b = pull_of_others(home, peers, ref)
+            podman.append(a)
+            umoci.append(b)
+            ours.append(home.timed("pull", "-q", ref))
+            forget(home, ref)
+        p = home.popen("pull", "-q", ref, stdout=subprocess.DEVNULL)
+        memory = Memory(p.pid)
+        assert p.wait() == 0
+        memory.stop()
+        present = [home.timed("pull", "-q", ref) for _ in range(ROUNDS * 3)]
+        forget(home, ref)
+
+    def ratio(base):
+        return f"x{statistics.median(ours) / statistics.median(base):.2f}"
+    each = ", ".join(f"{n} {kib / 1024:.1f}" for n, kib in sorted(memory.each.items()))
+    what = f"{PULL_MB} MB, {PULL_LAYERS} layers, {packed / 1e6:.0f} MB to fetch"
+    return [(f"`podman pull`, {what}", text(summary(podman)), "", ""),
+            ("`skopeo copy` + `umoci unpack` of it", text(summary(umoci)), "", ""),
+            ("`pull` of it, to runnable", text(summary(ours)), f"{ratio(podman)} podman; {ratio(umoci)} skopeo + umoci",
+             "x0.8 podman; x0.6 skopeo + umoci"),
+            ("memory of that pull, all processes", f"{memory.peak / 1024:.1f} MiB at most ({each})", "", "48 MiB"),
+            ("`pull` of what is present", text(summary(present, 1)), "", "40 ms")]
+
+
 BENCHES = {"start": bench_start, "exec": bench_exec, "throughput": bench_throughput,
-           "memory": bench_memory, "ps": bench_ps, "layers": bench_layers}
+           "memory": bench_memory, "ps": bench_ps, "layers": bench_layers, "pull": bench_pull}
 
 
 def environment():

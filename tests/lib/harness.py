@@ -40,7 +40,11 @@ class Skip(Exception):
     """A test that cannot run here; the reason is printed."""
 
 
-def test(fn):
+def test(fn=None, *, image=True):
+    """A test; image=False: its home has no image in it."""
+    if fn is None:
+        return lambda f: test(f, image=image)
+    fn.image = image
     tests.append(fn)
     return fn
 
@@ -115,15 +119,16 @@ class Home:
         return "\n".join(text)
 
     def processes(self):
-        """Every process that has something of this home in its command line."""
-        found = {}
+        """Every process that has something of this home in its command line, or was given this A3S_HOME."""
+        found, ours = {}, f"A3S_HOME={self.path}".encode()
         for proc in pathlib.Path("/proc").glob("[0-9]*"):
             try:
                 line = (proc / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                 state = (proc / "stat").read_text().rsplit(")", 1)[1].split()[0]
+                mine = str(self.dir) in line or ours in (proc / "environ").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if str(self.dir) in line and int(proc.name) != os.getpid() and state != "Z":
+            if mine and int(proc.name) != os.getpid() and state != "Z":
                 found[int(proc.name)] = line
         return found
 
@@ -197,7 +202,7 @@ def run_one(number, fn):
     home = None
     try:
         try:
-            home = Home()
+            home = Home(image=fn.image)
             fn(home)
         except BaseException as first:
             close_after(home, first)
