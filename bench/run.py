@@ -318,7 +318,9 @@ def pull_image(home):
 
 def once(*args, **kw):
     start = time.monotonic()
-    subprocess.run([str(a) for a in args], check=True, capture_output=True, **kw)
+    p = subprocess.run([str(a) for a in args], capture_output=True, text=True, **kw)
+    if p.returncode:
+        raise SystemExit(f"bench: {args[0]}: {p.stderr}")
     return (time.monotonic() - start) * 1000
 
 
@@ -326,9 +328,12 @@ def pull_of_others(home, peers, ref):
     """(podman pull, skopeo copy + umoci unpack) in ms; each starts with nothing."""
     store = ["--root", home.dir / "podman", "--runroot", home.dir / "podman-run", "--cgroup-manager", "cgroupfs",
              "--events-backend", "none"]
+    (peers.docker / "config.json").write_text("{}")
     podman = once("podman", *store, "pull", "-q", "--tls-verify=false", "--signature-policy", peers.dir / "policy.json",
                   ref, env=peers.env)
     subprocess.run(["podman", *map(str, store), "rmi", "-af"], check=True, capture_output=True, env=peers.env)
+    subprocess.run(["umount", home.dir / "podman/overlay"], capture_output=True)  # podman leaves it
+    shutil.rmtree(home.dir / "podman")
     copy = once("skopeo", "--policy", peers.dir / "policy.json", "copy", "-q", "--src-tls-verify=false",
                 f"docker://{ref}", f"oci:{home.dir}/layout:x", env=peers.env)
     unpack = once("umoci", "unpack", "--image", f"{home.dir}/layout:x", home.dir / "bundle", env=peers.env)

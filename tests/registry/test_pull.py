@@ -173,8 +173,8 @@ def a_broken_connection_is_resumed_where_it_was(home):
 def progress_earns_further_attempts(home):
     """More breaks than attempts, but every one brought something."""
     with FakeRegistry() as r:
-        image = r.add("a/b:1", image_of(1, MIB))
-        r.on("GET", "/blobs/" + image.layers[0].digest, cut_after(image.layers[0].data, 200_000))
+        image = r.add("a/b:1", image_of(1, 6 * MIB))
+        r.on("GET", "/blobs/" + image.layers[0].digest, cut_after(image.layers[0].data, 1_200_000))
         home.a3s("pull", r.ref("a/b:1"))
         equal(r.count("GET", "/blobs/" + image.layers[0].digest), 6)
         fsck(home)
