@@ -25,5 +25,8 @@ int verb_rebuild(int argc, char **argv, struct err *e);
 /* save IMAGE...: an archive of images to stdout. */
 int verb_save(int argc, char **argv, struct err *e);
 
+/* fsck [--repair]: is the store what its records say? A line per finding; 1 when some remain. */
+int verb_fsck(int argc, char **argv, struct err *e);
+
 /* disk-template SIZE PATH: the file system that new boxes' disks are copied from. */
 int verb_disk_template(int argc, char **argv, struct err *e);

@@ -12,6 +12,7 @@ static const struct verb {
 } verbs[] = {
     { "disk-template", "SIZE PATH", verb_disk_template },
     { "flatten", "OUT.ext4 LAYER...", verb_flatten },
+    { "fsck", "[--repair]", verb_fsck },
     { "import", "[--input FILE] [--reference REF] [--message TEXT] [--change INSTRUCTION]...",
       verb_import },
     { "load", "[--input FILE] [--tag REFERENCE] [--platform OS/ARCH]", verb_load },

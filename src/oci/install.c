@@ -91,7 +91,7 @@ static uint8_t nibble(char c)
     return (uint8_t)(c <= '9' ? c - '0' : c - 'a' + 10);
 }
 
-static void uuid_of(const char chain[65], uint8_t ret[16])
+void incoming_uuid(const char chain[65], uint8_t ret[16])
 {
     for (size_t i = 0; i < 16; i++)
         ret[i] = (uint8_t)(nibble(chain[2 * i]) << 4 | nibble(chain[2 * i + 1]));
@@ -122,7 +122,7 @@ static int build(struct incoming *in, const struct store_limits *limits, struct 
         r = chain_id(in->diff_ids, in->layers_n, in->chain, e);
     if (r < 0)
         return r;
-    uuid_of(in->chain, uuid);
+    incoming_uuid(in->chain, uuid);
     in->size = rootfs_data_bytes(fs);
     r = rootfs_finish(fs, uuid, ROOTFS_TIME_S, e);
     if (r < 0)

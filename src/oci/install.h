@@ -45,6 +45,9 @@ struct store_limits {
 int incoming_flatten(struct incoming *in, struct db *db, const char *home,
                      const struct store_limits *limits, struct err *e) MUST_CHECK;
 
+/* The uuid of a chain's file system. */
+void incoming_uuid(const char chain[65], uint8_t ret[16]);
+
 /* All of them into the store, or none. Returns 1 when a file system that incoming_flatten() found
  * there has been removed since: flatten again. */
 int incoming_commit(struct incoming *v, size_t n, struct db *db, const char *home,

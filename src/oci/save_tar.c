@@ -1,5 +1,6 @@
 #include "oci/save_internal.h"
 #include "oci/store.h"
+#include "util/fd.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -11,15 +12,30 @@
 /* The archive, and which blobs are in it. */
 struct tar {
     struct archive *a;
+    int fd;
+    bool ended; /* after a failure nothing more is written: it would look like a whole archive */
+    struct err why;
     const char *home;
     void *seen; /* a tree of borrowed digests */
 };
 
+static la_ssize_t write_out(struct archive *a UNUSED, void *ctx, const void *p, size_t len)
+{
+    struct tar *t = ctx;
+
+    if (t->ended || fd_write_all(t->fd, p, len, &t->why) < 0) {
+        t->ended = true;
+        return ARCHIVE_FATAL;
+    }
+    return (la_ssize_t)len;
+}
+
 static int failed(struct tar *t, const char *name, struct err *e)
 {
-    int os = archive_errno(t->a);
-
-    return err_os_at(e, os > 0 ? os : EIO, "write '%s'", name);
+    if (!t->why.kind)
+        return err_set(e, ERR_INTERNAL, "archive: '%s': %s", name, archive_error_string(t->a));
+    *e = t->why;
+    return err_ctx(e, "write the archive");
 }
 
 static int header(struct tar *t, const char *name, mode_t type, uint64_t size, struct err *e)
@@ -181,21 +197,19 @@ static void keep(void *digest UNUSED)
 
 int save_write(const struct save *s, int fd, struct err *e)
 {
-    struct tar t = { .a = archive_write_new(), .home = s->home };
+    struct tar t = { .a = archive_write_new(), .fd = fd, .home = s->home };
     int r;
 
     if (!t.a || archive_write_set_format_pax_restricted(t.a) != ARCHIVE_OK ||
         archive_write_add_filter_none(t.a) != ARCHIVE_OK ||
         archive_write_set_bytes_in_last_block(t.a, 1) != ARCHIVE_OK ||
-        archive_write_open_fd(t.a, fd) != ARCHIVE_OK)
+        archive_write_open(t.a, &t, NULL, write_out, NULL) != ARCHIVE_OK)
         r = t.a ? failed(&t, "archive", e) : err_os(e, "save");
     else
         r = members(&t, s, e);
-    /* After a failure nothing more is to be written: it would look like a whole archive. */
-    if (r < 0 && t.a)
-        (void)archive_write_fail(t.a);
-    else if (r == 0 && archive_write_close(t.a) != ARCHIVE_OK)
-        r = failed(&t, "archive", e);
+    if (r == 0 && archive_write_close(t.a) != ARCHIVE_OK)
+        r = failed(&t, "end", e);
+    t.ended = true;
     (void)archive_write_free(t.a); /* NULL is fine; what matters is closed */
     tdestroy(t.seen, keep);
     return r;

@@ -13,74 +13,8 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
-from imagestore import A3S, Store
+from imagestore import A3S, OCI, Layout, Store, digest, simple, tar_of
 from layers import BIN, Skip, Tar, case, fsck, main, names, sha
-
-OCI = "application/vnd.oci.image."
-
-
-def digest(data):
-    return "sha256:" + sha(data)
-
-
-class Layout:
-    """The members of an OCI layout tar, to be put together right or wrong."""
-
-    def __init__(self):
-        self.members = [("oci-layout", b'{"imageLayoutVersion":"1.0.0"}')]
-        self.manifests = []
-
-    def blob(self, data):
-        self.members.append(("blobs/sha256/" + sha(data), data))
-        return digest(data)
-
-    def json(self, value):
-        return self.blob(json.dumps(value).encode())
-
-    def config(self, layers, **extra):
-        return json.dumps({"architecture": "amd64", "os": "linux", "config": {},
-                           "rootfs": {"type": "layers", "diff_ids": [digest(l) for l in layers]},
-                           **extra}).encode()
-
-    def manifest(self, layers, config=None, packed=None, **extra):
-        """layers: uncompressed; packed: what is stored (default the same)."""
-        packed = packed or layers
-        config = self.config(layers) if config is None else config
-        return json.dumps({
-            "schemaVersion": 2, "mediaType": OCI + "manifest.v1+json",
-            "config": {"mediaType": OCI + "config.v1+json", "digest": self.blob(config),
-                       "size": len(config)},
-            "layers": [{"mediaType": OCI + "layer.v1.tar", "digest": self.blob(l), "size": len(l)}
-                       for l in packed], **extra}).encode()
-
-    def add(self, manifest, name=None, kind="manifest", **extra):
-        entry = {"mediaType": OCI + kind + ".v1+json", "digest": self.blob(manifest),
-                 "size": len(manifest), **extra}
-        if name:
-            entry["annotations"] = {"org.opencontainers.image.ref.name": name}
-        self.manifests.append(entry)
-        return self
-
-    def tar(self, index=None, order=lambda members: members):
-        index = index if index is not None else json.dumps(
-            {"schemaVersion": 2, "manifests": self.manifests}).encode()
-        return tar_of(order(self.members + [("index.json", index)]))
-
-
-def tar_of(members):
-    out = Tar()
-    for name, data in members:
-        if isinstance(data, bytes):
-            out.file(name, data)
-        else:
-            out.symlink(name, data[0])
-    return out.bytes()
-
-
-def simple(name="x/a:1", text=b"hello"):
-    layout = Layout()
-    return layout.add(layout.manifest([Tar().file("f", text).bytes()]), name)
-
 
 # ---- good archives ---------------------------------------------------------------------------
 

@@ -1,4 +1,5 @@
 """An A3S_HOME with images, and what is in it."""
+import json
 import os
 import pathlib
 import shutil
@@ -6,7 +7,7 @@ import sqlite3
 import subprocess
 import tempfile
 
-from layers import BIN, dump, fsck
+from layers import BIN, Tar, dump, fsck, sha
 
 A3S = BIN / "a3s-box"
 
@@ -50,6 +51,17 @@ class Store:
             found += [str(p.relative_to(self.home)) for p in top.rglob("*") if p.is_file()]
         return sorted(found)
 
+    def blobs(self):
+        """The store's blobs, named as in an archive."""
+        where = self.home / "images/blobs/sha256"
+        return {"blobs/sha256/" + p.name: p.read_bytes() for p in where.iterdir()}
+
+    def fsck(self, *args, status=0):
+        """Check the store; what it says."""
+        p = subprocess.run([BIN / "a3s-box-image", "fsck", *args], env=self.env, capture_output=True, text=True)
+        assert p.returncode == status and not p.stderr, p.stdout + p.stderr
+        return p.stdout
+
     def sql(self, text, *args):
         with sqlite3.connect(self.home / "state.db") as db:
             return db.execute(text, args).fetchall()
@@ -63,3 +75,69 @@ class Store:
         out, _ = self.run("image-inspect", "-f", "{{.GraphDriver.Data.Rootfs}}", name)
         fsck(out.strip())
         return dump(out.strip())
+
+
+OCI = "application/vnd.oci.image."
+
+
+def digest(data):
+    return "sha256:" + sha(data)
+
+
+class Layout:
+    """The members of an OCI layout tar, to be put together right or wrong."""
+
+    def __init__(self):
+        self.members = [("oci-layout", b'{"imageLayoutVersion":"1.0.0"}')]
+        self.manifests = []
+
+    def blob(self, data):
+        self.members.append(("blobs/sha256/" + sha(data), data))
+        return digest(data)
+
+    def json(self, value):
+        return self.blob(json.dumps(value).encode())
+
+    def config(self, layers, **extra):
+        return json.dumps({"architecture": "amd64", "os": "linux", "config": {},
+                           "rootfs": {"type": "layers", "diff_ids": [digest(l) for l in layers]},
+                           **extra}).encode()
+
+    def manifest(self, layers, config=None, packed=None, **extra):
+        """layers: uncompressed; packed: what is stored (default the same)."""
+        packed = packed or layers
+        config = self.config(layers) if config is None else config
+        return json.dumps({
+            "schemaVersion": 2, "mediaType": OCI + "manifest.v1+json",
+            "config": {"mediaType": OCI + "config.v1+json", "digest": self.blob(config),
+                       "size": len(config)},
+            "layers": [{"mediaType": OCI + "layer.v1.tar", "digest": self.blob(l), "size": len(l)}
+                       for l in packed], **extra}).encode()
+
+    def add(self, manifest, name=None, kind="manifest", **extra):
+        entry = {"mediaType": OCI + kind + ".v1+json", "digest": self.blob(manifest),
+                 "size": len(manifest), **extra}
+        if name:
+            entry["annotations"] = {"org.opencontainers.image.ref.name": name}
+        self.manifests.append(entry)
+        return self
+
+    def tar(self, index=None, order=lambda members: members):
+        index = index if index is not None else json.dumps(
+            {"schemaVersion": 2, "manifests": self.manifests}).encode()
+        return tar_of(order(self.members + [("index.json", index)]))
+
+
+def tar_of(members):
+    out = Tar()
+    for name, data in members:
+        if isinstance(data, bytes):
+            out.file(name, data)
+        else:
+            out.symlink(name, data[0])
+    return out.bytes()
+
+
+def simple(name="x/a:1", text=b"hello"):
+    layout = Layout()
+    return layout.add(layout.manifest([Tar().file("f", text).bytes()]), name)
