@@ -280,7 +280,7 @@ class FakeRegistry:
 
             def _any(self):
                 outer._serve(self)
-            do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _any
+            do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_CONNECT = _any
         return Handler
 
     def _serve(self, handler):
@@ -301,7 +301,7 @@ class FakeRegistry:
             request.end = time.monotonic()
 
     def truth(self, request):
-        path = request.path.split("?")[0]
+        path = re.sub("^http://[^/]*", "", request.path.split("?")[0])  # we may be asked as a proxy
         if path == "/v2/":
             return request.json(200, {})
         m = re.fullmatch(r"/v2/(.+)/(manifests|blobs|referrers)/([^/]+)", path)
@@ -331,6 +331,28 @@ class FakeRegistry:
             return request.reply(416, b"", {"Content-Range": f"bytes */{len(data)}"})
         headers["Content-Range"] = f"bytes {first}-{last - 1}/{len(data)}"
         return request.reply(206, data[first:last], headers)
+
+
+def tunnel(port):
+    """An answer to CONNECT: whatever was asked for, it is this port of ours."""
+    def answer(request):
+        request.head(200)
+        with socket.create_connection(("127.0.0.1", port)) as there:
+            here = request.handler.connection
+
+            def pump(source, target):
+                try:
+                    while data := source.recv(65536):
+                        target.sendall(data)
+                    target.shutdown(socket.SHUT_WR)
+                except OSError:
+                    pass
+            back = threading.Thread(target=pump, args=(there, here))
+            back.start()
+            pump(here, there)
+            back.join()
+        request.drop()
+    return answer
 
 
 def cut_after(data, count):

@@ -11,7 +11,7 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 from harness import busybox_tar, check, contains, equal, main, test
-from hostile import FakeRegistry, Image
+from hostile import FakeRegistry, Image, tunnel
 from layers import Tar
 from pulls import fsck, nothing_stored, quick, refused
 from registry import Peers, Registry, TestCA, TokenServer
@@ -520,6 +520,42 @@ def protocol_by_environment(home):
         name = fill(home, r)
         refused(home, "pull", name, env={"A3S_REGISTRY_PROTOCOL": "https"}, words=["TLS|SSL|https|connect"])
         home.a3s("pull", name, env={"A3S_REGISTRY_PROTOCOL": "http"})
+
+
+# ---- proxies ---------------------------------------------------------------------------------
+
+
+@test(image=False)
+def a_proxy_is_asked_in_plain_http(home):
+    with FakeRegistry() as proxy:
+        proxy.add("a/b:1", small())
+        env = {"A3S_REGISTRY_PROTOCOL": "http", "http_proxy": f"http://user:pw@{proxy.host}"}
+        home.a3s("pull", "registry.example.org/a/b:1", env=env)
+        check(all(q.path.startswith("http://registry.example.org/") for q in proxy.find()), f"{proxy.find()}")
+        refused(home, "pull", "registry.example.org/a/b:2", env=env | {"no_proxy": "example.org"}, words=["registry.example.org"])
+        check(not proxy.find("", "/b/manifests/2"), "the proxy was asked although it should not")
+
+
+@test(image=False)
+def a_proxy_is_tunnelled_through_with_tls(home):
+    ca = TestCA(names="DNS:registry.example.org")
+    with FakeRegistry(tls=ca) as r, FakeRegistry() as proxy:
+        r.add("a/b:1", small())
+        proxy.on("CONNECT", "", tunnel(r.port))
+        trust(home, "registry.example.org", ca)
+        home.a3s("pull", "registry.example.org/a/b:1", env={"HTTPS_PROXY": f"http://user:pw@{proxy.host}"})
+        equal({q.path for q in proxy.find()}, {"registry.example.org:443"})
+        r.no_credentials()
+        fsck(home)
+    ca.close()
+
+
+@test(image=False)
+def a_registry_on_this_machine_needs_no_proxy(home):
+    with FakeRegistry() as proxy, FakeRegistry() as r:
+        r.add("a/b:1", small())
+        home.a3s("pull", r.ref("a/b:1"), env={"http_proxy": proxy.url, "https_proxy": proxy.url})
+        equal(proxy.count(), 0, "requests to the proxy")
 
 
 main()
