@@ -29,11 +29,11 @@ void source_fd_done(struct source_fd *s);
 
 struct unpack_limits {
     uint64_t bytes_max; /* uncompressed */
-    uint32_t ratio_max; /* uncompressed per compressed byte, looked at after the first 256 MiB;
-                           gzip of zeros is 1030 */
+    uint32_t ratio_max; /* uncompressed per compressed byte, looked at after the first 256 MiB:
+                           more of that is nothing but zeros (gzip makes 1030 of them one) */
 };
 
-#define UNPACK_RATIO_MAX 1100
+#define UNPACK_RATIO_MAX 1000
 #define UNPACK_LIMITS_DEFAULT                                                                    \
     {                                                                                            \
         .bytes_max = (uint64_t)16 << 30, .ratio_max = UNPACK_RATIO_MAX                           \

@@ -22,6 +22,7 @@ quick()
 MEMORY_MAX_KIB = 64 << 10
 SECONDS_MAX = 60  # of one pull; a busy machine needs some of it
 MIB = 1 << 20
+IMPATIENT = {"A3S_REGISTRY_PULL_NO_PROGRESS_TIMEOUT_SECS": "1", "A3S_REGISTRY_PULL_MAX_ATTEMPTS": "2"}
 NOISE = random.Random(3).randbytes(200_000)
 
 
@@ -278,13 +279,13 @@ def server_error_for_ever(r):
     r.on("GET|HEAD", "/v2/a", lambda q: q.error(500, "UNKNOWN", "oops"))
 
 
-@hostile("progress|time|stalled|moved|received")
+@hostile("progress|time|stalled|moved|received", env=IMPATIENT)
 def manifest_that_does_not_come(r):
     served(r)
     r.on("GET|HEAD", "/manifests/", lambda q: q.stall())
 
 
-@hostile("progress|time|stalled|moved|received", partial=True)
+@hostile("progress|time|stalled|moved|received", partial=True, env=IMPATIENT)
 def layer_that_stops(r):
     image = served(r)
     data = image.layers[0].data
@@ -298,7 +299,7 @@ def layer_that_stops(r):
     r.on("GET", layer(image), answer)
 
 
-@hostile("progress|time|stalled|moved|slow", partial=True)
+@hostile("progress|time|stalled|moved|slow", partial=True, env=IMPATIENT)
 def layer_that_drips(r):
     image = served(r)
     data = image.layers[0].data
@@ -311,7 +312,7 @@ def layer_that_drips(r):
     r.on("GET", layer(image), answer)
 
 
-@hostile("progress|time|stalled|moved|slow")
+@hostile("progress|time|stalled|moved|slow", env=IMPATIENT)
 def headers_that_drip(r):
     served(r)
     r.on("GET|HEAD", "/manifests/", lambda q: q.drip(b"HTTP/1.1 200 OK\r\nX-Long: " + b"a" * 10**6))
