@@ -3,6 +3,8 @@
 
 #include "oci/install.h"
 
+#define ASSEMBLE_SOCKET 3
+
 /* $A3S_HOME and its state.db. */
 int image_open_home(const char **ret_home, struct db **ret_db, struct err *e) MUST_CHECK;
 
@@ -11,6 +13,11 @@ int image_read_limits(struct store_limits *ret, struct err *e) MUST_CHECK;
 
 /* load [--input FILE] [--tag REFERENCE] [--platform OS/ARCH]: an image archive into the store. */
 int verb_load(int argc, char **argv, struct err *e);
+
+/* assemble --stage DIR --reference REF --digest DIGEST: an image that is being downloaded. DIR is
+ * in images/tmp, locked by who started us, and has the files manifest and config; the layers grow
+ * in it (oci/growing.h), announced on descriptor 3, which gets the result, too. */
+int verb_assemble(int argc, char **argv, struct err *e);
 
 /* import [--input FILE] [--reference REF] [--message TEXT] [--change INSTRUCTION]...
  * [--platform OS/ARCH]: a root file system tar as an image of one layer. */

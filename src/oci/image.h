@@ -74,6 +74,16 @@ int image_list(struct db *db, const char *home, struct image_list *ret, struct e
 int image_tag(struct db *db, const char *home, const char *from, const char *to,
               struct err *e) MUST_CHECK;
 
+/* The image and the digest that the full reference `full` was pulled by; NOT_FOUND when the
+ * reference is not there or was not pulled. The caller frees both. */
+int image_pulled(struct db *db, const char *full, char **ret_id, char **ret_digest,
+                 struct err *e) MUST_CHECK;
+
+/* Give the full reference `full`, pulled by `repo_digest`, to an image whose manifest is in the
+ * store. NOT_FOUND when there is none. */
+int image_put_pulled(struct db *db, const char *full, const char *manifest_digest,
+                     const char *repo_digest, char **ret_id, struct err *e) MUST_CHECK;
+
 /* 0 while the image is in the store, NOT_FOUND after its removal. */
 int image_exists(struct db *db, const char *id, struct err *e) MUST_CHECK;
 

@@ -44,6 +44,61 @@ int image_tag(struct db *db, const char *home UNUSED, const char *from, const ch
     return put_reference(db, full, id, e);
 }
 
+int image_pulled(struct db *db, const char *full, char **ret_id, char **ret_digest, struct err *e)
+{
+    autofree char *id = NULL, *digest = NULL;
+    autostmt st = { 0 };
+    int r;
+
+    r = stmt_open(db, &st, e,
+                  "SELECT image_id, repo_digest FROM images"
+                  " WHERE reference = ? AND repo_digest <> ''",
+                  "s", full);
+    if (r >= 0)
+        r = stmt_step(&st, e);
+    if (r < 0)
+        return r;
+    if (r == 0)
+        return err_set(e, ERR_NOT_FOUND, "No such image: %s", full);
+    id = strdup(stmt_text(&st, 0));
+    digest = strdup(stmt_text(&st, 1));
+    if (!id || !digest)
+        return err_os(e, "image");
+    *ret_id = take_ptr(id);
+    *ret_digest = take_ptr(digest);
+    return 0;
+}
+
+int image_put_pulled(struct db *db, const char *full, const char *manifest_digest,
+                     const char *repo_digest, char **ret_id, struct err *e)
+{
+    autofree char *id = NULL;
+    autostmt st = { 0 };
+    int r;
+
+    r = stmt_open(db, &st, e, "SELECT image_id FROM image_content WHERE manifest_digest = ?", "s",
+                  manifest_digest);
+    if (r >= 0)
+        r = stmt_step(&st, e);
+    if (r < 0)
+        return r;
+    if (r == 0)
+        return err_set(e, ERR_NOT_FOUND, "No such image: %s", manifest_digest);
+    id = strdup(stmt_text(&st, 0));
+    stmt_done(&st);
+    if (!id)
+        return err_os(e, "image");
+    r = put_reference(db, full, id, e);
+    if (r == 0)
+        r = db_exec(db, e,
+                    "UPDATE images SET repo_digest = ? WHERE reference = ? AND image_id = ?",
+                    "sss", repo_digest, full, id);
+    if (r < 0)
+        return r;
+    *ret_id = take_ptr(id);
+    return 0;
+}
+
 struct removal {
     const char *query;
     bool force;

@@ -53,7 +53,7 @@ static int make_image(struct load *l, struct incoming *in, struct db *db,
         r = make_config(in, o, e);
     if (r == 0)
         r = load_make_manifest(in, e);
-    return r < 0 ? r : load_install(in, 1, db, o->home, &o->limits, e);
+    return r < 0 ? r : incoming_install(in, 1, db, o->home, &o->limits, e);
 }
 
 int import_archive(struct db *db, int fd, const struct import_options *options, loaded_fn *loaded,

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define COMMIT_TRIES  5 /* only when images are removed while they are brought in again */
 #define ROOTFS_TIME_S 1 /* images must not depend on when they were made */
 
 void incoming_done(struct incoming *in)
@@ -24,38 +25,133 @@ void incoming_done(struct incoming *in)
     *in = (struct incoming){ 0 };
 }
 
-/* The layer's bytes -> decompress -> hash -> file system (or nowhere, when only checking). */
-static int pass_layer(struct incoming *in, size_t i, struct rootfs *fs,
-                      const struct store_limits *limits, struct err *e)
+int incoming_read_config(struct incoming *in, struct err *e)
+{
+    struct image_meta meta = { 0 };
+    int r;
+
+    r = image_meta_parse(in->config.p, in->config.len, &meta, e);
+    if (r < 0)
+        return r;
+    if (meta.n != in->layers_n) {
+        r = err_set(e, ERR_CORRUPT, "the configuration has %zu diff ids for %zu layers", meta.n,
+                    in->layers_n);
+        image_meta_done(&meta);
+        return r;
+    }
+    in->created_ns = meta.created_ns;
+    in->diff_ids = calloc(meta.n + 1, sizeof(*in->diff_ids));
+    for (size_t i = 0; in->diff_ids && i < meta.n; i++)
+        memcpy(in->diff_ids[i].text, meta.diff_ids[i], sizeof(in->diff_ids[i].text));
+    image_meta_done(&meta);
+    return in->diff_ids ? 0 : err_os(e, "load");
+}
+
+/* A layer on its way: its bytes -> [hash] -> decompress -> hash. The first hash only when nobody
+ * has computed the digest yet. */
+struct layer_path {
+    union {
+        struct source_fd file;
+        struct source_growing growing;
+    };
+    struct source_hash packed, plain;
+    struct source *raw;
+    struct unpack *unpack;
+    bool grows;
+};
+
+static void path_done(struct layer_path *p)
+{
+    unpack_free(p->unpack);
+    source_hash_done(&p->plain);
+    source_hash_done(&p->packed);
+    if (p->grows)
+        source_growing_done(&p->growing);
+    else
+        source_fd_done(&p->file);
+}
+
+static int path_open(struct layer_path *p, const struct incoming *in, size_t i, int fd,
+                     const struct store_limits *limits, struct err *e)
 {
     const struct unpack_limits unpack_limits = { .bytes_max = limits->layer_bytes_max,
                                                  .ratio_max = UNPACK_RATIO_MAX };
-    autofd int fd = spool_open(in->spool, in->layers[i].member, e);
-    autoptr(unpack) unpack = NULL;
-    struct source_hash hash = { 0 };
-    struct source_fd file = { 0 };
-    struct digest got;
-    uint64_t before = fs ? rootfs_data_bytes(fs) : 0;
+    int r;
+
+    *p = (struct layer_path){ .grows = in->growing != NULL };
+    if (p->grows) {
+        r = source_growing_init(&p->growing, in->growing, in->layers[i].file, fd,
+                                in->layers[i].member->size, e);
+        if (r == 0)
+            r = source_hash_init(&p->packed, &p->growing.source, e);
+        p->raw = &p->packed.source;
+    } else {
+        r = source_fd_init(&p->file, fd, UINT64_MAX, e);
+        p->raw = &p->file.source;
+    }
+    if (r == 0)
+        r = unpack_open(p->raw, &unpack_limits, &p->unpack, e);
+    return r < 0 ? r : source_hash_init(&p->plain, unpack_source(p->unpack), e);
+}
+
+/* To the file system, or nowhere when only checking. */
+static int path_run(struct layer_path *p, struct rootfs *fs, struct digest *ret, struct err *e)
+{
+    struct source *plain = &p->plain.source;
     const void *data;
     ssize_t n = 0;
+    int r = 0;
+
+    if (fs)
+        r = rootfs_layer(fs, plain, e);
+    while (r == 0 && !fs && (n = plain->read(plain, &data, e)) > 0)
+        ;
+    r = n < 0 ? (int)n : r;
+    return r < 0 ? r : source_hash_finish(&p->plain, ret, e);
+}
+
+/* Read what the decompressor left behind its end, and compare. */
+static int path_check_digest(struct layer_path *p, const char *digest, struct err *e)
+{
+    struct digest got;
+    const void *data;
+    ssize_t n;
+    int r;
+
+    while ((n = p->raw->read(p->raw, &data, e)) > 0)
+        ;
+    r = n < 0 ? (int)n : source_hash_finish(&p->packed, &got, e);
+    if (r < 0)
+        return r;
+    if (strcmp(got.text, digest) != 0)
+        return err_set(e, ERR_CORRUPT, "what was downloaded has the digest %s", got.text);
+    return 0;
+}
+
+static int pass_layer(struct incoming *in, size_t i, struct rootfs *fs,
+                      const struct store_limits *limits, struct err *e)
+{
+    const struct incoming_layer *layer = &in->layers[i];
+    autofd int fd = spool_open(in->spool, layer->member, e);
+    uint64_t before = fs ? rootfs_data_bytes(fs) : 0;
+    struct layer_path path = { 0 };
+    struct err wrong = { 0 };
+    struct digest got;
     int r;
 
     if (fd < 0)
         return fd;
-    r = source_fd_init(&file, fd, UINT64_MAX, e);
+    r = path_open(&path, in, i, fd, limits, e);
     if (r == 0)
-        r = unpack_open(&file.source, &unpack_limits, &unpack, e);
-    if (r == 0)
-        r = source_hash_init(&hash, unpack_source(unpack), e);
-    if (r == 0 && fs)
-        r = rootfs_layer(fs, &hash.source, e);
-    while (r == 0 && !fs && (n = hash.source.read(&hash.source, &data, e)) > 0)
-        ;
-    r = n < 0 ? (int)n : r;
-    if (r == 0)
-        r = source_hash_finish(&hash, &got, e);
-    source_hash_done(&hash);
-    source_fd_done(&file);
+        r = path_run(&path, fs, &got, e);
+    /* Broken because it is not what was asked for? Then that is what to say. */
+    if (path.packed.inner && (r == 0 || r == -ERR_CORRUPT) &&
+        path_check_digest(&path, layer->digest, &wrong) < 0 &&
+        (r == 0 || wrong.kind == ERR_CORRUPT)) {
+        *e = wrong;
+        r = -(int)e->kind;
+    }
+    path_done(&path);
     if (r < 0)
         return r;
     if (fs && in->layer_bytes)
@@ -65,6 +161,8 @@ static int pass_layer(struct incoming *in, size_t i, struct rootfs *fs,
     if (strcmp(in->diff_ids[i].text, got.text) != 0)
         return err_set(e, ERR_CORRUPT, "its content has the diff id %s, not %s", got.text,
                        in->diff_ids[i].text);
+    if (in->growing)
+        growing_passed(in->growing, layer->file, layer->member->size);
     return 0;
 }
 
@@ -385,4 +483,20 @@ int incoming_restore(struct incoming *in, struct db *db, const char *home, struc
         return lock;
     r = db_transaction(db, restore, &(struct restore){ in, home }, e);
     return r < 0 ? r : 0;
+}
+
+int incoming_install(struct incoming *v, size_t n, struct db *db, const char *home,
+                     const struct store_limits *limits, struct err *e)
+{
+    for (int i = 0; i < COMMIT_TRIES; i++) {
+        int r = 0;
+
+        for (size_t k = 0; r == 0 && k < n; k++)
+            r = incoming_flatten(&v[k], db, home, limits, e);
+        if (r == 0)
+            r = incoming_commit(v, n, db, home, e);
+        if (r <= 0)
+            return r;
+    }
+    return err_set(e, ERR_STATE, "somebody keeps removing the image");
 }

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "oci/growing.h"
 #include "oci/image.h"
 #include "oci/manifest.h"
 #include "oci/spool.h"
@@ -13,13 +14,16 @@ struct incoming_layer {
     const struct member *member; /* borrowed; the layer as it came */
     char digest[DIGEST_LEN + 1]; /* of that */
     char media_type[96];
+    uint32_t file; /* its number, when it grows */
 };
 
 struct incoming {
-    struct spool *spool;           /* borrowed */
-    const char *stage;             /* borrowed; path of the staging directory */
-    struct str manifest;           /* the blob */
-    struct str config;             /* the blob */
+    struct spool *spool;     /* borrowed */
+    struct growing *growing; /* borrowed; the layers are still coming, and not hashed yet; or
+                                NULL: they are there, and their digests have been computed */
+    const char *stage;       /* borrowed; path of the staging directory */
+    struct str manifest;     /* the blob */
+    struct str config;       /* the blob */
     struct incoming_layer *layers; /* owned */
     size_t layers_n;
     struct digest *diff_ids; /* owned; layers_n of them: what they must have, or "" */
@@ -36,12 +40,17 @@ struct incoming {
 
 void incoming_done(struct incoming *in);
 
+/* Set diff_ids and created_ns from `config`, which must be as the layers say: diff ids are always
+ * the configuration's, also for archives without a manifest. */
+int incoming_read_config(struct incoming *in, struct err *e) MUST_CHECK;
+
 struct store_limits {
     uint64_t layer_bytes_max;
 };
 
-/* Unpack every layer: check the diff ids (fill in those that are ""), compute the chain id, and
- * build the file system in the staging directory unless the store has that chain already. */
+/* Unpack every layer, while it grows even: check the diff ids (fill in those that are ""),
+ * compute the chain id, and build the file system in the staging directory unless the store has
+ * that chain already. */
 int incoming_flatten(struct incoming *in, struct db *db, const char *home,
                      const struct store_limits *limits, struct err *e) MUST_CHECK;
 
@@ -57,3 +66,7 @@ int incoming_commit(struct incoming *v, size_t n, struct db *db, const char *hom
  * layers. in->id is set. NOT_FOUND when the image was removed meanwhile. */
 int incoming_restore(struct incoming *in, struct db *db, const char *home,
                      struct err *e) MUST_CHECK;
+
+/* Flatten and commit, again when that is needed. */
+int incoming_install(struct incoming *v, size_t n, struct db *db, const char *home,
+                     const struct store_limits *limits, struct err *e) MUST_CHECK;

@@ -83,29 +83,6 @@ static int take_layers(struct load *l, struct incoming *in, const struct manifes
     return 0;
 }
 
-/* Also for archives that came without a manifest: diff ids are always the config's. */
-static int take_diff_ids(struct incoming *in, struct err *e)
-{
-    struct image_meta meta = { 0 };
-    int r;
-
-    r = image_meta_parse(in->config.p, in->config.len, &meta, e);
-    if (r < 0)
-        return r;
-    if (meta.n != in->layers_n) {
-        r = err_set(e, ERR_CORRUPT, "the configuration has %zu diff ids for %zu layers", meta.n,
-                    in->layers_n);
-        image_meta_done(&meta);
-        return r;
-    }
-    in->created_ns = meta.created_ns;
-    in->diff_ids = calloc(meta.n + 1, sizeof(*in->diff_ids));
-    for (size_t i = 0; in->diff_ids && i < meta.n; i++)
-        memcpy(in->diff_ids[i].text, meta.diff_ids[i], sizeof(in->diff_ids[i].text));
-    image_meta_done(&meta);
-    return in->diff_ids ? 0 : err_os(e, "load");
-}
-
 int load_manifest(struct load *l, struct incoming *in, struct err *e)
 {
     struct manifest m = { 0 };
@@ -117,7 +94,7 @@ int load_manifest(struct load *l, struct incoming *in, struct err *e)
     if (r == 0)
         r = take_layers(l, in, &m, e);
     if (r == 0)
-        r = take_diff_ids(in, e);
+        r = incoming_read_config(in, e);
     manifest_done(&m);
     return r;
 }
@@ -164,7 +141,7 @@ static int load_all(struct load *l, struct db *db, struct err *e)
         r = err_set(e, ERR_NOT_FOUND, "the archive has no image for this platform");
     if (r == 0)
         r = apply_tag(l, e);
-    return r < 0 ? r : load_install(l->v, l->n, db, l->options->home, &l->options->limits, e);
+    return r < 0 ? r : incoming_install(l->v, l->n, db, l->options->home, &l->options->limits, e);
 }
 
 int load_archive(struct db *db, int fd, const struct load_options *options, loaded_fn *loaded,

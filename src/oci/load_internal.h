@@ -39,7 +39,3 @@ struct staging {
 /* Also sweeps what crashes left. staging_done() is needed after a failure, too. */
 int staging_open(struct staging *s, const char *home, int fd, struct err *e) MUST_CHECK;
 void staging_done(struct staging *s);
-
-/* Flatten and commit. */
-int load_install(struct incoming *v, size_t n, struct db *db, const char *home,
-                 const struct store_limits *limits, struct err *e) MUST_CHECK;

@@ -83,6 +83,10 @@ static int parse_layers(const json_t *o, struct manifest *m, struct err *e)
         r = parse_descriptor(item, &m->layers[i], e);
         if (r < 0)
             return err_ctx(e, "layer %zu", i);
+        if (strstr(m->layers[i].media_type, ".foreign."))
+            return err_set(e, ERR_UNSUPPORTED,
+                           "layer %zu is foreign: its content is in no registry and no archive",
+                           i);
         if (media_kind(m->layers[i].media_type) != MEDIA_LAYER)
             return err_set(e, ERR_UNSUPPORTED, "layer %zu: unknown media type '%.100s'", i,
                            m->layers[i].media_type);
@@ -123,6 +127,15 @@ void manifest_done(struct manifest *m)
         free(m->layers[i].media_type);
     free(m->layers);
     *m = (struct manifest){ 0 };
+}
+
+size_t manifest_first(const struct manifest *m, size_t i)
+{
+    size_t first = 0;
+
+    while (strcmp(m->layers[first].digest, m->layers[i].digest) != 0)
+        first++;
+    return first;
 }
 
 static int copy_field(const json_t *o, const char *key, char *ret, size_t size, struct err *e)

@@ -30,6 +30,14 @@ struct platform platform_host(void);
 /* Whether an image made for `image` is right for `want`; empty fields of `image` fit anything. */
 bool platform_fits(const struct platform *want, const struct platform *image);
 
+/* How well an image for `image` suits `want`: 0 not at all; of several the highest. A variant is
+ * right when it is the wanted one or an older one (arm v7 runs v6); none stands for the usual one
+ * (arm v7, arm64 v8, amd64 v1). */
+int platform_rank(const struct platform *want, const struct platform *image);
+/* "linux/arm/v7". Bytes that are not printable become '?'. */
+#define PLATFORM_TEXT_MAX 100
+void platform_text(const struct platform *p, char ret[PLATFORM_TEXT_MAX]);
+
 struct descriptor {
     char digest[DIGEST_LEN + 1];
     char *media_type; /* owned; "" when absent */
@@ -45,6 +53,9 @@ struct manifest {
 int manifest_parse(const void *text, size_t len, struct manifest *ret, struct err *e) MUST_CHECK;
 void manifest_done(struct manifest *m);
 
+/* The first layer that is the same blob as layer i, often i itself. */
+size_t manifest_first(const struct manifest *m, size_t i);
+
 struct index_entry {
     struct descriptor descriptor;
     bool has_platform;
@@ -59,6 +70,12 @@ struct index {
 
 int index_parse(const void *text, size_t len, struct index *ret, struct err *e) MUST_CHECK;
 void index_done(struct index *index);
+
+/* The entry for `want`, or NULL. Entries that do not say what they are for come last: to be
+ * looked into. */
+const struct index_entry *index_choose(const struct index *index, const struct platform *want);
+/* What it has, for people: "linux/amd64, linux/arm64"; at most `max` bytes. */
+void index_platforms(const struct index *index, char *ret, size_t max);
 
 /* What of a configuration matters before it is an image. */
 struct image_meta {

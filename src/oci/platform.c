@@ -80,6 +80,92 @@ bool platform_fits(const struct platform *want, const struct platform *image)
     return !want->variant[0] || !p.variant[0] || strcmp(p.variant, want->variant) == 0;
 }
 
+/* "v8" is 8, and none is what everybody means by the architecture alone; -1: no number. */
+static int variant_number(const struct platform *p)
+{
+    const char *v = p->variant;
+
+    if (!v[0])
+        return strcmp(p->architecture, "arm") == 0     ? 7
+               : strcmp(p->architecture, "arm64") == 0 ? 8
+               : strcmp(p->architecture, "amd64") == 0 ? 1
+                                                       : -1;
+    return v[0] == 'v' && v[1] >= '1' && v[1] <= '9' && !v[2] ? v[1] - '0' : -1;
+}
+
+#define RANK_SAME    100
+#define RANK_UNKNOWN 1
+
+int platform_rank(const struct platform *want, const struct platform *image)
+{
+    struct platform w = *want, p = *image;
+    int wanted, have;
+
+    normalise(&w);
+    normalise(&p);
+    if (!p.os[0] && !p.architecture[0])
+        return RANK_UNKNOWN;
+    if ((p.os[0] && strcmp(p.os, w.os) != 0) || strcmp(p.architecture, w.architecture) != 0)
+        return 0;
+    if (strcmp(p.variant, w.variant) == 0)
+        return RANK_SAME;
+    wanted = variant_number(&w);
+    have = variant_number(&p);
+    if (wanted < 0 || have < 0)
+        return 0;
+    return have <= wanted ? RANK_SAME - (wanted - have) : 0;
+}
+
+void platform_text(const struct platform *p, char ret[PLATFORM_TEXT_MAX])
+{
+    (void)snprintf(ret, PLATFORM_TEXT_MAX, "%s/%s%s%s", p->os[0] ? p->os : "unknown",
+                   p->architecture[0] ? p->architecture : "unknown", p->variant[0] ? "/" : "",
+                   p->variant);
+    for (char *c = ret; *c; c++)
+        if (*c < ' ' || *c > '~')
+            *c = '?';
+}
+
+const struct index_entry *index_choose(const struct index *index, const struct platform *want)
+{
+    const struct index_entry *best = NULL;
+    int best_rank = 0;
+
+    for (size_t i = 0; i < index->n; i++) {
+        const struct index_entry *entry = &index->entries[i];
+        int rank = entry->has_platform ? platform_rank(want, &entry->platform) : RANK_UNKNOWN;
+
+        if (rank > best_rank) {
+            best_rank = rank;
+            best = entry;
+        }
+    }
+    return best;
+}
+
+void index_platforms(const struct index *index, char *ret, size_t max)
+{
+    size_t at = 0;
+
+    ret[0] = '\0';
+    for (size_t i = 0; i < index->n; i++) {
+        char text[PLATFORM_TEXT_MAX];
+        int n;
+
+        /* Attestations say unknown/unknown. */
+        if (!index->entries[i].has_platform ||
+            strcmp(index->entries[i].platform.os, "unknown") == 0)
+            continue;
+        platform_text(&index->entries[i].platform, text);
+        n = snprintf(ret + at, max - at, "%s%s", at ? ", " : "", text);
+        if (n < 0 || (size_t)n >= max - at) {
+            ret[at] = '\0';
+            return;
+        }
+        at += (size_t)n;
+    }
+}
+
 static bool digits(const char **s, size_t n, int *ret)
 {
     *ret = 0;

@@ -298,6 +298,19 @@ int spool_one(struct spool *sp, int dirfd, struct source *in, uint64_t member_ma
     return r;
 }
 
+int spool_add(struct spool *sp, const char *digest, uint64_t size, const char *file,
+              struct err *e)
+{
+    struct member *m = add(sp, digest);
+
+    if (!m)
+        return err_os(e, "layer");
+    m->size = size;
+    (void)snprintf(m->digest.text, sizeof(m->digest.text), "%s", digest);
+    (void)snprintf(m->file, sizeof(m->file), "%s", file);
+    return 0;
+}
+
 void spool_done(struct spool *sp)
 {
     for (size_t i = 0; i < sp->n; i++) {

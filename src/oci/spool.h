@@ -35,6 +35,10 @@ int spool_read(struct spool *sp, int dirfd, struct source *in, uint64_t member_m
 /* Take the bytes of `in` as the only member, as they are. */
 int spool_one(struct spool *sp, int dirfd, struct source *in, uint64_t member_max,
               struct err *e) MUST_CHECK;
+
+/* A file that lies in the directory already, or will be there before it is opened. */
+int spool_add(struct spool *sp, const char *digest, uint64_t size, const char *file,
+              struct err *e) MUST_CHECK;
 void spool_done(struct spool *sp);
 
 /* By name, through symbolic links between members; NULL when there is none. */

@@ -5,8 +5,6 @@
 
 #include <fcntl.h>
 
-#define COMMIT_TRIES 5 /* only when images are removed while they are loaded again */
-
 int staging_open(struct staging *s, const char *home, int fd, struct err *e)
 {
     int r;
@@ -29,20 +27,4 @@ void staging_done(struct staging *s)
         log_debug("%s: %s", s->path, ignored.text); /* swept by the next load */
     free(s->path);
     close_fd(&s->fd);
-}
-
-int load_install(struct incoming *v, size_t n, struct db *db, const char *home,
-                 const struct store_limits *limits, struct err *e)
-{
-    for (int i = 0; i < COMMIT_TRIES; i++) {
-        int r = 0;
-
-        for (size_t k = 0; r == 0 && k < n; k++)
-            r = incoming_flatten(&v[k], db, home, limits, e);
-        if (r == 0)
-            r = incoming_commit(v, n, db, home, e);
-        if (r <= 0)
-            return r;
-    }
-    return err_set(e, ERR_STATE, "somebody keeps removing the image");
 }

@@ -47,6 +47,84 @@ static void indexes(void **state UNUSED)
     index_done(&index);
 }
 
+static int rank(const char *want, const char *image)
+{
+    struct platform w, i;
+    struct err e;
+
+    assert_int_equal(platform_parse(want, &w, &e), 0);
+    assert_int_equal(platform_parse(image, &i, &e), 0);
+    return platform_rank(&w, &i);
+}
+
+static void variants_of_platforms(void **state UNUSED)
+{
+    const struct platform none = { .os = "" };
+    struct platform w;
+    struct err e;
+
+    assert_true(rank("linux/amd64", "linux/amd64") > 0);
+    assert_int_equal(rank("linux/amd64", "linux/arm64"), 0);
+    assert_int_equal(rank("linux/amd64", "windows/amd64"), 0);
+    assert_int_equal(rank("linux/amd64", "linux/amd64/v3"), 0);
+    assert_true(rank("linux/amd64/v3", "linux/amd64/v2") > rank("linux/amd64/v3", "linux/amd64"));
+    assert_true(rank("linux/amd64/v3", "linux/amd64") > 0);
+    assert_true(rank("linux/arm64", "linux/arm64/v8") > 0);
+    assert_int_equal(rank("linux/arm64", "linux/arm64/v8"), rank("linux/arm64/v8", "arm64"));
+    assert_true(rank("linux/arm", "linux/arm/v7") > rank("linux/arm", "linux/arm/v6"));
+    assert_true(rank("linux/arm/v7", "linux/arm/v6") > rank("linux/arm/v7", "linux/arm/v5"));
+    assert_int_equal(rank("linux/arm/v6", "linux/arm/v7"), 0);
+    assert_int_equal(rank("linux/arm/v6", "linux/arm/weird"), 0);
+    assert_true(rank("linux/ppc64le", "linux/ppc64le") > 0);
+    assert_int_equal(platform_parse("linux/amd64", &w, &e), 0);
+    assert_true(platform_rank(&w, &none) > 0);
+    assert_true(platform_rank(&w, &none) < rank("linux/amd64/v9", "linux/amd64"));
+}
+
+#define ENTRY(digest, platform) "{\"digest\":\"" digest "\",\"size\":1," platform "}"
+#define PLATFORM(arch, variant)                                                                  \
+    "\"platform\":{\"os\":\"linux\",\"architecture\":\"" arch "\",\"variant\":\"" variant "\"}"
+#define INDEX(entries) "{\"schemaVersion\":2,\"manifests\":[" entries "]}"
+
+static void an_index_is_chosen_from(void **state UNUSED)
+{
+    static const char text[] =
+        INDEX(ENTRY(D1, PLATFORM("arm", "v6")) "," ENTRY(D2, PLATFORM("arm", "v7")));
+    static const char unsaid[] = INDEX(ENTRY(D1, "\"x\":1") "," ENTRY(D2, PLATFORM("arm64", "")));
+    const struct index_entry *entry;
+    struct index index = { 0 };
+    struct platform want;
+    char list[40];
+    struct err e;
+
+    assert_int_equal(index_parse(text, strlen(text), &index, &e), 0);
+    assert_int_equal(platform_parse("linux/arm/v7", &want, &e), 0);
+    entry = index_choose(&index, &want);
+    assert_non_null(entry);
+    assert_string_equal(entry->descriptor.digest, D2);
+    assert_int_equal(platform_parse("linux/arm/v6", &want, &e), 0);
+    entry = index_choose(&index, &want);
+    assert_non_null(entry);
+    assert_string_equal(entry->descriptor.digest, D1);
+    assert_int_equal(platform_parse("linux/amd64", &want, &e), 0);
+    assert_null(index_choose(&index, &want));
+    index_platforms(&index, list, sizeof(list));
+    assert_string_equal(list, "linux/arm/v6, linux/arm/v7");
+    index_platforms(&index, list, 15); /* whole names only */
+    assert_string_equal(list, "linux/arm/v6");
+    index_done(&index);
+
+    assert_int_equal(index_parse(unsaid, strlen(unsaid), &index, &e), 0);
+    entry = index_choose(&index, &want);
+    assert_non_null(entry);
+    assert_string_equal(entry->descriptor.digest, D1);
+    assert_int_equal(platform_parse("linux/arm64", &want, &e), 0);
+    entry = index_choose(&index, &want);
+    assert_non_null(entry);
+    assert_string_equal(entry->descriptor.digest, D2);
+    index_done(&index);
+}
+
 static void depth_is_counted_outside_of_strings(void **state UNUSED)
 {
     static const char brackets[] =
@@ -207,6 +285,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(manifests),
         cmocka_unit_test(indexes),
+        cmocka_unit_test(variants_of_platforms),
+        cmocka_unit_test(an_index_is_chosen_from),
         cmocka_unit_test(depth_is_counted_outside_of_strings),
         cmocka_unit_test(media_types),
         cmocka_unit_test(platforms),
