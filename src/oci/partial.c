@@ -1,6 +1,5 @@
 #include "oci/partial.h"
 
-#include "oci/store.h"
 #include "util/fs.h"
 #include "util/time.h"
 

@@ -1,5 +1,6 @@
 #include "oci/store.h"
 
+#include "oci/partial.h"
 #include "util/fs.h"
 #include "util/id.h"
 
@@ -112,16 +113,17 @@ static int sweep(int own_fd, uint64_t *freed, struct err *e)
 
 int store_sweep(const char *home, uint64_t *freed, struct err *e)
 {
-    autofree char *partial = str_format("%s/images/partial", home);
-    int tmp = open_tmp(home, e), fd, r;
+    uint64_t partial = 0;
+    int tmp = open_tmp(home, e), r;
 
     if (tmp < 0)
         return tmp;
     r = sweep(tmp, freed, e);
-    if (r < 0 || !freed || !partial)
+    if (r < 0 || !freed)
         return r;
-    fd = open(partial, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return fd < 0 ? 0 : sweep(fd, freed, e);
+    r = partial_sweep(home, PARTIAL_SWEEP_ALL, &partial, e);
+    *freed += partial;
+    return r;
 }
 
 int store_stage(const char *home, char **ret_path, int *ret_fd, struct err *e)

@@ -12,6 +12,10 @@ static const struct verb {
     const char *name, *synopsis;
     int (*run)(int argc, char **argv, struct err *e);
 } verbs[] = {
+    { "pull",
+      "[--platform OS/ARCH] [--verify-key FILE] [--verify-issuer URL] [--verify-identity NAME]"
+      " REFERENCE",
+      verb_pull },
     { NULL, NULL, NULL },
 };
 

@@ -10,3 +10,7 @@ struct db;
 
 /* $A3S_HOME and its state.db. */
 int registry_open_home(const char **ret_home, struct db **ret_db, struct err *e) MUST_CHECK;
+
+/* pull [--platform OS/ARCH] [--verify-key FILE] [--verify-issuer URL] [--verify-identity NAME]
+ * REFERENCE: an image into the store. Events on stdout: pull_events.c. */
+int verb_pull(int argc, char **argv, struct err *e);
