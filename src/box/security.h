@@ -15,14 +15,18 @@ int caps_of(const struct box_spec *spec, uint64_t *ret, struct err *e) MUST_CHEC
 /* What --security-opt says. */
 struct security_options {
     bool unconfined; /* no seccomp filter */
+    const char
+        *profile; /* a seccomp profile in JSON; borrowed from the spec; NULL: the default */
     bool no_new_privs;
     bool open_systempaths; /* nothing masked, nothing read-only in /proc and /sys */
 };
 
-/* UNSUPPORTED for profiles in files. apparmor= and label= are accepted: there is neither in the
+/* Checks profiles, too. apparmor= and label= are accepted: there is neither in the
  * guest, as on a host without them. */
 int security_options(const struct box_spec *spec, struct security_options *ret,
                      struct err *e) MUST_CHECK;
 
 /* The default profile for these capabilities as struct sock_filter[]; owned by the caller. */
 int seccomp_default(uint64_t caps, struct bytes *ret, struct err *e) MUST_CHECK;
+/* A profile in docker's JSON, likewise. */
+int seccomp_compile(const char *text, uint64_t caps, struct bytes *ret, struct err *e) MUST_CHECK;

@@ -51,7 +51,7 @@ const struct opt box_flag_rows[] = {
     OPT_FLAG(0, "read-only", F, read_only, "Mount the root file system read-only"),
     OPT_FLAG(0, "rm", F, auto_remove, "Remove the box when it ends"),
     OPT_LIST(0, "security-opt", "OPTION", F, security_opt,
-             "seccomp=unconfined or default, no-new-privileges"),
+             "seccomp=FILE, unconfined or default, no-new-privileges"),
     OPT_SIZE(0, "shm-size", "SIZE", F, shm_size, "Size of /dev/shm (default 64m)", .unit = 1),
     OPT_STR(0, "stop-signal", "SIGNAL", F, stop_signal, "Signal that stops it (default TERM)"),
     OPT_I64(0, "stop-timeout", "S", F, stop_timeout,

@@ -2,20 +2,23 @@
  * in box_spec_check(). */
 #include "cli/flags_box.h"
 
+#include "util/fs.h"
 #include "util/parse.h"
 #include "util/time.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/utsname.h>
 
-#define MEMORY_DEFAULT (UINT64_C(512) << 20)
-#define DISK_DEFAULT   (UINT64_C(10) << 30)
-#define CPUS_DEFAULT   2
-#define CPU_PERIOD_US  100000
-#define STOP_TIMEOUT_S 10
-#define STOP_FOREVER_S (UINT64_C(100) * 365 * 86400)
-#define PATH_DEFAULT   "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define MEMORY_DEFAULT   (UINT64_C(512) << 20)
+#define DISK_DEFAULT     (UINT64_C(10) << 30)
+#define CPUS_DEFAULT     2
+#define CPU_PERIOD_US    100000
+#define STOP_TIMEOUT_S   10
+#define STOP_FOREVER_S   (UINT64_C(100) * 365 * 86400)
+#define SECCOMP_FILE_MAX ((size_t)1 << 20) /* without blanks it is smaller still */
+#define PATH_DEFAULT     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 static int no_memory(struct err *e)
 {
@@ -326,6 +329,44 @@ static int fill_ulimit(const char *text, struct box_spec *s, struct err *e)
     return r;
 }
 
+/* docker: what is kept, and shown by inspect, is the profile itself. */
+static int add_seccomp(const char *path, struct box_spec *s, struct err *e)
+{
+    autostr text = STR_INIT(SECCOMP_FILE_MAX);
+    autofree char *compact = NULL, *option = NULL;
+    json_error_t why;
+    json_t *root;
+
+    if (fs_read_file(AT_FDCWD, path, &text, e) < 0)
+        return err_ctx(e, "opening seccomp profile (%.200s) failed", path);
+    root = json_loadb(str_c(&text), text.len, JSON_REJECT_DUPLICATES, &why);
+    if (!root)
+        return err_set(e, ERR_INVALID, "seccomp profile (%.200s): line %d: %.160s", path,
+                       why.line, why.text);
+    compact = json_dumps(root, JSON_COMPACT | JSON_ENCODE_ANY);
+    json_decref(root);
+    option = compact ? str_format("seccomp=%s", compact) : NULL;
+    return option && strv_add(&s->security_opt, option) ? 0 : no_memory(e);
+}
+
+static int fill_security(const struct box_flags *f, struct box_spec *s, struct err *e)
+{
+    for (size_t i = 0; i < f->security_opt.n; i++) {
+        const char *text = f->security_opt.v[i], *value = text + 8;
+        int r = 0;
+
+        if (strncmp(text, "seccomp", 7) != 0 || (text[7] != '=' && text[7] != ':') ||
+            !strcmp(value, "unconfined") || !strcmp(value, "default") ||
+            !strcmp(value, "builtin"))
+            r = strv_add(&s->security_opt, text) ? 0 : no_memory(e);
+        else
+            r = add_seccomp(value, s, e);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
 static int fill_container(const struct box_flags *f, struct box_spec *s, struct err *e)
 {
     int r;
@@ -337,7 +378,7 @@ static int fill_container(const struct box_flags *f, struct box_spec *s, struct 
     if (r == 0)
         r = copy_list(&s->cap_drop, &f->cap_drop, e);
     if (r == 0)
-        r = copy_list(&s->security_opt, &f->security_opt, e);
+        r = fill_security(f, s, e);
     if (r == 0)
         r = fill_tmpfs(f, s, e);
     for (size_t i = 0; r == 0 && i < f->ulimit.n; i++) {

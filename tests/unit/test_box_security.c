@@ -85,7 +85,9 @@ static void security_options_are_understood_or_refused(void **state UNUSED)
     assert_false(o.no_new_privs);
     assert_int_equal(options("apparmor=unconfined", &o), 0);
     assert_int_equal(options("label=disable", &o), 0);
-    assert_int_equal(options("seccomp=/tmp/profile.json", &o), -ERR_UNSUPPORTED);
+    assert_int_equal(options("seccomp={\"defaultAction\":\"SCMP_ACT_ALLOW\"}", &o), 0);
+    assert_false(o.unconfined);
+    assert_int_equal(options("seccomp=/tmp/profile.json", &o), -ERR_INVALID);
     assert_int_equal(options("no-new-privileges=maybe", &o), -ERR_INVALID);
     assert_int_equal(options("whatever", &o), -ERR_INVALID);
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """What a workload may not do: each denial is shown, and that the flag which lifts it does."""
+import json
 import pathlib
 import sys
 
@@ -116,10 +117,30 @@ def exec_is_as_confined_as_the_box(home):
 
 
 @test
+def a_seccomp_profile_from_a_file_holds(home):
+    profile = home.dir / "p.json"
+    rules = [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38},
+             {"names": ["sethostname"], "action": "SCMP_ACT_ERRNO", "excludes": {"caps": ["CAP_SYS_ADMIN"]}}]
+    profile.write_text(json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules}, indent=2))
+    option = f"seccomp={profile}"
+    home.a3s("run", "-d", "--name", "bx", "--security-opt", option, BB, "sleep", "1000000")
+    for args in ("exec", "bx"), ("run", "--rm", "--security-opt", option, BB):
+        p = home.a3s(*args, "mkdir", "/x", status=1)
+        equal(p.err, "mkdir: can't create directory '/x': Function not implemented\n", "mkdir")
+    equal(home.out("exec", "bx", "sh", "-c", "touch /y && ls /y"), "/y", "what the profile allows")
+    shown = json.loads(home.out("inspect", "-f", "{{json .HostConfig.SecurityOpt}}", "bx"))
+    equal([json.loads(s.split("=", 1)[1])["syscalls"] for s in shown], [rules], "inspect")
+    profile.write_text('{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mkdir"],"action":"DENY"}]}')
+    p = home.a3s("run", "--rm", "--security-opt", option, BB, "true", status=125)
+    contains(p.err, 'syscalls[0] (mkdir): action: unknown action "DENY"')
+
+
+@test
 def what_is_not_known_is_refused_before_anything_is_made(home):
     for flags, text in (
             (["--cap-add", "NO_SUCH"], 'unknown capability "NO_SUCH"'),
-            (["--security-opt", "seccomp=/tmp/p.json"], "not supported yet"),
+            (["--security-opt", "seccomp=/no/such.json"],
+             "opening seccomp profile (/no/such.json) failed: open /no/such.json: No such file"),
             (["--security-opt", "nonsense"], "invalid --security-opt"),
             (["-v", "/a:/b"], "--volume is not supported yet"),
             (["-p", "80:80"], "--publish is not supported yet"),
