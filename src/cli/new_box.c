@@ -1,5 +1,6 @@
 #include "cli/new_box.h"
 
+#include "sign/trust.h"
 #include "util/fd.h"
 
 #include <fcntl.h>
@@ -73,6 +74,8 @@ static int create(struct cli *cli, struct db *db, const struct box_flags *f, cha
     int r;
 
     r = find_image(cli, db, f, argv[0], &img, e);
+    if (r >= 0)
+        r = trust_check_image(cli->home, argv[0], img, e);
     if (r < 0)
         return r;
     r = box_flags_fill(f, argv[0], img, argv + 1, &spec, e);

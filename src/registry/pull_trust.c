@@ -1,10 +1,13 @@
 #include "registry/pull.h"
+#include "registry/trust.h"
 
-int pull_check_trust(struct remote *remote UNUSED, const struct ref *ref UNUSED,
-                     const char *digest UNUSED, const char *manifest_digest UNUSED,
-                     const struct pull_options *o, struct err *e)
+int pull_check_trust(struct remote *remote, const struct ref *ref, const char *digest,
+                     const char *manifest_digest, const struct pull_options *o, struct err *e)
 {
-    if (o->verify_key || o->verify_issuer || o->verify_identity)
-        return err_set(e, ERR_UNSUPPORTED, "signatures are not checked yet");
-    return 0;
+    const struct trust_demand demand = { .home = o->home,
+                                         .verify_key = o->verify_key,
+                                         .verify_issuer = o->verify_issuer,
+                                         .verify_identity = o->verify_identity };
+
+    return trust_check_remote(remote, ref, digest, manifest_digest, &demand, e);
 }

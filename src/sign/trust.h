@@ -95,7 +95,7 @@ char *trust_rule_text(const struct trust_rule *rule, const char *repository);
 /* ---- what has been verified ---- */
 
 /*
- * $A3S_HOME/images/trust/HEX.json: that the image with this manifest met a rule. The statement is
+ * $A3S_HOME/trust/HEX.json: that the image with this manifest met a rule. The statement is
  * about content, so it stays true whoever removes or brings back the image. A rule that changes,
  * a key file included, is another rule: the image has to be verified again.
  */
@@ -106,6 +106,12 @@ int trust_remember(const char *home, const char *manifest_digest, const struct t
  * it, or wants a signature that nobody has verified. */
 int trust_check_present(const char *home, const char *repository, const char *manifest_digest,
                         struct err *e) MUST_CHECK;
+
+/* The same for an image of the store, by the name that it was asked for with. An image that was
+ * asked for by its id has to satisfy the rule of every name it has; without a name, "default". */
+struct image;
+int trust_check_image(const char *home, const char *query, const struct image *img,
+                      struct err *e) MUST_CHECK;
 
 /* ---- for tests ---- */
 

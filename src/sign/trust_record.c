@@ -1,4 +1,5 @@
 /* What has been verified. */
+#include "oci/image.h"
 #include "oci/ref.h"
 #include "sign/trust_internal.h"
 #include "util/fs.h"
@@ -13,7 +14,7 @@
 
 static int record_dir(const char *home, char **ret, struct err *e)
 {
-    *ret = str_format("%s/images/trust", home);
+    *ret = str_format("%s/trust", home);
     return *ret ? 0 : err_os_at(e, ENOMEM, "trust record");
 }
 
@@ -163,4 +164,45 @@ int trust_check_present(const char *home, const char *repository, const char *ma
                   repository, rule->scope);
     e->hint = "Pull the image: that verifies it";
     return -(int)e->kind;
+}
+
+/* Whether `full` ("docker.io/library/redis:7", "...@sha256:...") is of that repository. */
+static bool is_of(const char *full, const char *repository)
+{
+    size_t len = strlen(repository);
+
+    return strncmp(full, repository, len) == 0 && (full[len] == ':' || full[len] == '@');
+}
+
+static bool any_of(char *const *list, const char *repository)
+{
+    for (; *list; list++)
+        if (is_of(*list, repository))
+            return true;
+    return false;
+}
+
+static int check_all(const char *home, const struct image *img, struct err *e)
+{
+    for (char **name = img->references; *name; name++) {
+        struct ref ref;
+        int r = ref_parse(*name, &ref, e);
+
+        if (r >= 0)
+            r = trust_check_present(home, ref.name, img->manifest_digest, e);
+        if (r < 0)
+            return r;
+    }
+    return *img->references ? 0 : trust_check_present(home, "", img->manifest_digest, e);
+}
+
+int trust_check_image(const char *home, const char *query, const struct image *img, struct err *e)
+{
+    struct err ignored = { 0 };
+    struct ref ref;
+
+    if (ref_parse(query, &ref, &ignored) >= 0 &&
+        (any_of(img->references, ref.name) || any_of(img->repo_digests, ref.name)))
+        return trust_check_present(home, ref.name, img->manifest_digest, e);
+    return check_all(home, img, e);
 }
