@@ -56,10 +56,11 @@ static int start_guard(struct terminal *t, struct err *e)
     return err_os(e, "fork");
 }
 
-int terminal_raw(int fd, struct terminal **ret, struct err *e)
+/* Take the terminal's settings and set others, with a guard. */
+static int set(int fd, void (*change)(struct termios *), struct terminal **ret, struct err *e)
 {
     autofree struct terminal *t = calloc(1, sizeof(*t));
-    struct termios raw;
+    struct termios now;
     int r;
 
     if (!t || tcgetattr(fd, &t->saved) < 0)
@@ -68,15 +69,30 @@ int terminal_raw(int fd, struct terminal **ret, struct err *e)
     r = start_guard(t, e);
     if (r < 0)
         return r;
-    raw = t->saved;
-    cfmakeraw(&raw);
-    if (tcsetattr(fd, TCSANOW, &raw) < 0) {
+    now = t->saved;
+    change(&now);
+    if (tcsetattr(fd, TCSANOW, &now) < 0) {
         r = err_os(e, "terminal");
         terminal_restore(take_ptr(t));
         return r;
     }
     *ret = take_ptr(t);
     return 0;
+}
+
+int terminal_raw(int fd, struct terminal **ret, struct err *e)
+{
+    return set(fd, cfmakeraw, ret, e);
+}
+
+static void no_echo(struct termios *t)
+{
+    t->c_lflag &= ~(tcflag_t)ECHO;
+}
+
+int terminal_no_echo(int fd, struct terminal **ret, struct err *e)
+{
+    return set(fd, no_echo, ret, e);
 }
 
 void terminal_restore(struct terminal *t)

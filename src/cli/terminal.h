@@ -1,4 +1,4 @@
-/* The user's terminal, for sessions with -t. */
+/* The user's terminal, for sessions with -t and for passwords. */
 #pragma once
 
 #include "util/err.h"
@@ -10,6 +10,9 @@ struct terminal; /* a terminal in raw mode */
 /* Put the terminal `fd` into raw mode. Until terminal_restore() a small child of ours watches
  * over it: when this process is killed, by SIGKILL even, the child sets the terminal back. */
 int terminal_raw(int fd, struct terminal **ret, struct err *e) MUST_CHECK;
+
+/* The same, but only what is typed is not shown: signals work, lines are lines. */
+int terminal_no_echo(int fd, struct terminal **ret, struct err *e) MUST_CHECK;
 
 /* Set it back and free. NULL is fine. */
 void terminal_restore(struct terminal *t);

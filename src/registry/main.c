@@ -2,7 +2,6 @@
  * and the credentials, and never looks into layers. Started by a3s-box, not by people. */
 #include "registry/registry.h"
 
-#include "db/db.h"
 #include "util/log.h"
 
 #include <signal.h>
@@ -12,10 +11,13 @@ static const struct verb {
     const char *name, *synopsis;
     int (*run)(int argc, char **argv, struct err *e);
 } verbs[] = {
+    { "login", "SERVER [USER]", verb_login },
+    { "logout", "SERVER", verb_logout },
     { "pull",
       "[--platform OS/ARCH] [--verify-key FILE] [--verify-issuer URL] [--verify-identity NAME]"
       " REFERENCE",
       verb_pull },
+    { "push", "REFERENCE", verb_push },
     { NULL, NULL, NULL },
 };
 

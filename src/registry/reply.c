@@ -140,8 +140,11 @@ int reply_error(const char *host, const struct http_request *q, struct err *e)
     read_error(&q->text, reason, code);
     if (!code[0])
         (void)snprintf(code, sizeof(code), "HTTP %u", q->status);
-    return err_set(e, status_kind(q->status), "Registry error: %s - %s (%s)", host,
-                   reason[0] ? reason : status_text(q->status), code);
+    (void)err_set(e, status_kind(q->status), "Registry error: %s - %s (%s)", host,
+                  reason[0] ? reason : status_text(q->status), code);
+    if (q->status == 401)
+        e->hint = "Credentials are stored with: a3s-box login SERVER";
+    return -(int)e->kind;
 }
 
 /* ---- again ----------------------------------------------------------- */

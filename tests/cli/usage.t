@@ -98,7 +98,9 @@ Docker's groups hold the same commands, some under their names there.
     inspect         Show everything known about images
     load            Load images from a tar archive or stdin
     ls              List images
+    push            Upload an image to a registry
     rm              Remove one or more images
+    save            Save images to a tar archive
     tag             Give an image another name
   
   Options:

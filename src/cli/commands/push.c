@@ -1,0 +1,95 @@
+#include "cli/registry.h"
+
+#include "oci/ref.h"
+
+#include <string.h>
+
+struct push_args {
+    bool quiet;
+};
+
+static const struct opt push_opts[] = {
+    OPT_FLAG('q', "quiet", struct push_args, quiet, "Print only the reference"),
+    { .type = OPT_END },
+};
+
+struct push_view {
+    struct cli *cli;
+    bool quiet;
+};
+
+static const char *text(const json_t *event, const char *name)
+{
+    const char *s = json_string_value(json_object_get(event, name));
+
+    return s ? s : "";
+}
+
+/* Plain lines: each change once, no running numbers. */
+static void show_layer(FILE *out, const json_t *event)
+{
+    static const struct {
+        const char *state, *words;
+    } known[] = {
+        { "preparing", "Preparing" },
+        { "pushed", "Pushed" },
+        { "exists", "Layer already exists" },
+    };
+    const char *state = text(event, "state");
+
+    if (strcmp(state, "mounted") == 0)
+        fprintf(out, "%s: Mounted from %s\n", text(event, "id"), text(event, "from"));
+    for (size_t i = 0; i < ARRAY_LEN(known); i++)
+        if (strcmp(state, known[i].state) == 0)
+            fprintf(out, "%s: %s\n", text(event, "id"), known[i].words);
+}
+
+static int on_event(void *ctx, const json_t *event, struct err *e UNUSED)
+{
+    const char *name = text(event, "event");
+    const struct push_view *v = ctx;
+    FILE *out = v->cli->out;
+
+    if (strcmp(name, "done") == 0 && v->quiet)
+        fprintf(out, "%s\n", text(event, "reference"));
+    if (v->quiet)
+        return 0;
+    if (strcmp(name, "pushing") == 0)
+        fprintf(out, "The push refers to repository [%s]\n", text(event, "repository"));
+    else if (strcmp(name, "layer") == 0)
+        show_layer(out, event);
+    else if (strcmp(name, "done") == 0)
+        fprintf(out, "%s: digest: %s size: %lld\n", text(event, "tag"), text(event, "digest"),
+                (long long)json_integer_value(json_object_get(event, "size")));
+    (void)fflush(out); /* whether it worked is seen at the end */
+    return 0;
+}
+
+static int push_run(struct cli *cli, const void *own_args, int argc UNUSED, char **argv,
+                    struct err *e)
+{
+    const struct push_args *args = own_args;
+    const char *words[] = { "push", argv[0], NULL };
+    struct push_view view = { .cli = cli, .quiet = args->quiet };
+    struct registry_job job = { .args = words, .event = on_event, .ctx = &view };
+    struct ref ref;
+    int r;
+
+    r = ref_parse(argv[0], &ref, e);
+    return r < 0 ? r : cli_registry(cli, &job, e);
+}
+
+const struct command cmd_push = {
+    .name = "push",
+    .synopsis = "[OPTIONS] NAME[:TAG]",
+    .summary = "Upload an image to a registry",
+    .details = "Layers that the registry has already are not sent again. What is pushed are the\n"
+               "bytes that were pulled or loaded: the digests stay the same.\n",
+    .group = GROUP_IMAGE,
+    .arg = ARG_IMAGE1,
+    .min_args = 1,
+    .max_args = 1,
+    .opts = push_opts,
+    .args_size = sizeof(struct push_args),
+    .run = push_run,
+};
