@@ -197,7 +197,7 @@ def busy_for_a_moment(home):
         image = r.add("a/b:1", image_of(1, 1000))
         r.on("GET|HEAD", "/manifests/", lambda q: q.error(429, "TOOMANYREQUESTS", "slow down", {"Retry-After": "1"}), times=1)
         r.on("GET", "/blobs/", lambda q: q.error(503, "UNAVAILABLE", "not now"), times=2)
-        home.a3s("pull", r.ref("a/b:1"))
+        home.a3s("pull", r.ref("a/b:1"), env={"A3S_REGISTRY_PULL_RETRY_MAX_MS": "5000"})
         asked = [q for q in r.find("", "/manifests/")]
         check(asked[1].start - asked[0].start >= 0.9, f"asked again after {asked[1].start - asked[0].start:.2f} s, not 1 s")
         equal(len(image.layers), 1)
