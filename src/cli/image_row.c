@@ -1,7 +1,9 @@
 #include "cli/images.h"
+#include "cli/log_view.h"
 #include "cli/output.h"
 #include "oci/ref.h"
 #include "show/human.h"
+#include "util/time.h"
 
 #include <fnmatch.h>
 #include <string.h>
@@ -68,7 +70,7 @@ static void set_sizes(json_t *row, const struct image *img)
 {
     autostr size = STR_INIT(64);
 
-    human_size(img->size, &size);
+    human_size_short(img->size, &size);
     cli_set(row, "Size", json_string(str_c(&size)));
     cli_set(row, "VirtualSize", json_string(str_c(&size)));
     cli_set(row, "SharedSize", json_string("N/A"));
@@ -94,16 +96,17 @@ static json_t *new_row(const struct image *img, const struct image_row_how *how)
     return row;
 }
 
-/* "repo:tag" in full to the familiar repository and the tag. */
+/* A full reference to the familiar repository and the tag. */
 static void set_name(json_t *row, const char *reference)
 {
-    const char *familiar = ref_familiar_name(reference);
-    const char *colon = strrchr(familiar, ':');
-    size_t len = colon ? (size_t)(colon - familiar) : strlen(familiar);
+    struct err ignored;
+    struct ref ref;
 
-    cli_set(row, "Repository", json_stringn(familiar, len));
-    cli_set(row, "Tag", json_string(colon ? colon + 1 : NONE));
-    cli_set(row, "Reference", json_string(familiar));
+    if (ref_parse(reference, &ref, &ignored) < 0)
+        return; /* it was one when it came in */
+    cli_set(row, "Repository", json_string(ref_familiar_name(ref.name)));
+    cli_set(row, "Tag", json_string(ref.tag[0] ? ref.tag : NONE));
+    cli_set(row, "Reference", json_string(ref_familiar_name(reference)));
 }
 
 static void set_digest(json_t *row, const char *repo_digest)
@@ -116,16 +119,14 @@ static void set_digest(json_t *row, const char *repo_digest)
 /* A repository, with or without a tag; wildcards as in docker. */
 static bool name_matches(const char *reference, const char *only)
 {
-    const char *familiar = ref_familiar_name(reference);
-    char repository[REF_TEXT_MAX];
-    char *colon;
+    struct err ignored;
+    struct ref ref;
 
-    (void)snprintf(repository, sizeof(repository), "%s", familiar);
-    colon = strrchr(repository, ':');
-    if (colon)
-        *colon = '\0';
-    return fnmatch(only, familiar, FNM_PATHNAME) == 0 ||
-           fnmatch(only, repository, FNM_PATHNAME) == 0 || strcmp(only, reference) == 0;
+    return fnmatch(only, ref_familiar_name(reference), FNM_PATHNAME) == 0 ||
+           strcmp(only, reference) == 0 ||
+           (ref_parse(reference, &ref, &ignored) == 0 &&
+            (fnmatch(only, ref_familiar_name(ref.name), FNM_PATHNAME) == 0 ||
+             strcmp(only, ref.name) == 0));
 }
 
 static bool match_name(const char *value, const void *arg)
@@ -180,8 +181,8 @@ int image_rows(const struct image *img, const struct image_row_how *how, json_t 
     return r;
 }
 
-const char *const image_filter_keys[] = { "before",    "dangling", "label",
-                                          "reference", "since",    NULL };
+const char *const image_filter_keys[] = { "before", "dangling", "label", "reference",
+                                          "since",  "until",    NULL };
 
 static bool match_dangling(const char *value, const void *arg)
 {
@@ -201,6 +202,11 @@ static bool match_label(const char *value, const void *arg)
     return has && (!value[len] || strcmp(has, value + len + 1) == 0);
 }
 
+static bool match_no_label(const char *value, const void *arg)
+{
+    return !match_label(value, arg);
+}
+
 static bool match_reference(const char *value, const void *arg)
 {
     const struct image *img = arg;
@@ -218,21 +224,57 @@ static bool match_before(const char *value UNUSED, const void *arg)
     return pair[0] < pair[1];
 }
 
+/* The value of the filter in text[i] when it has that key, else NULL. */
+static const char *value_of(const struct show_filters *filters, size_t i, const char *key)
+{
+    size_t len = strlen(key);
+    const char *text = filters->text[i];
+
+    return strncmp(text, key, len) == 0 && text[len] == '=' ? text + len + 1 : NULL;
+}
+
 static int moment(const struct show_filters *filters, const char *key, struct db *db,
                   const char *home, int64_t *ret, struct err *e)
 {
-    size_t len = strlen(key);
-
     for (size_t i = 0; i < filters->n; i++) {
+        const char *name = value_of(filters, i, key);
         autoptr(image) img = NULL;
         int r;
 
-        if (strncmp(filters->text[i], key, len) != 0 || filters->text[i][len] != '=')
+        if (!name)
             continue;
-        r = image_lookup(db, home, filters->text[i] + len + 1, &img, e);
+        r = image_lookup(db, home, name, &img, e);
         if (r < 0)
             return r;
         *ret = img->created_ns;
+    }
+    return 0;
+}
+
+static int check_dangling(const struct show_filters *filters, struct err *e)
+{
+    static const char *const known[] = { "true", "1", "false", "0" };
+
+    for (size_t i = 0; i < filters->n; i++) {
+        const char *value = value_of(filters, i, "dangling");
+        bool ok = !value;
+
+        for (size_t k = 0; !ok && k < ARRAY_LEN(known); k++)
+            ok = strcmp(value, known[k]) == 0;
+        if (!ok)
+            return err_set(e, ERR_INVALID, "invalid filter 'dangling=[%.40s]'", value);
+    }
+    return 0;
+}
+
+static int until(const struct show_filters *filters, int64_t *ret, struct err *e)
+{
+    for (size_t i = 0; i < filters->n; i++) {
+        const char *value = value_of(filters, i, "until");
+        int r = value ? log_moment(value, time_real_ns(), ret, e) : 0;
+
+        if (r < 0)
+            return err_ctx(e, "invalid filter 'until'");
     }
     return 0;
 }
@@ -243,7 +285,11 @@ int image_filter_init(struct image_filter *f, const struct show_filters *filters
     int r;
 
     *f = (struct image_filter){ .filters = filters };
-    r = moment(filters, "before", db, home, &f->before_ns, e);
+    r = check_dangling(filters, e);
+    if (r == 0)
+        r = until(filters, &f->until_ns, e);
+    if (r == 0)
+        r = moment(filters, "before", db, home, &f->before_ns, e);
     return r < 0 ? r : moment(filters, "since", db, home, &f->since_ns, e);
 }
 
@@ -251,10 +297,13 @@ bool image_filter_match(const struct image_filter *f, const struct image *img)
 {
     const int64_t before[2] = { img->created_ns, f->before_ns };
     const int64_t since[2] = { f->since_ns, img->created_ns };
+    const int64_t until_pair[2] = { img->created_ns, f->until_ns };
 
     return show_filters_any(f->filters, "dangling", match_dangling, img) &&
            show_filters_all(f->filters, "label", match_label, img) &&
            show_filters_any(f->filters, "reference", match_reference, img) &&
            show_filters_any(f->filters, "before", match_before, before) &&
+           show_filters_all(f->filters, "label!", match_no_label, img) &&
+           show_filters_any(f->filters, "until", match_before, until_pair) &&
            show_filters_any(f->filters, "since", match_before, since);
 }

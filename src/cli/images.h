@@ -35,10 +35,10 @@ struct image_row_how {
 int image_rows(const struct image *img, const struct image_row_how *how, json_t *rows,
                struct err *e) MUST_CHECK;
 
-/* before= and since= name images of `list`: checked and looked up once. */
+/* before= and since= name images, until= is a moment: checked and looked up once. */
 struct image_filter {
     const struct show_filters *filters;
-    int64_t before_ns, since_ns;
+    int64_t before_ns, since_ns, until_ns;
 };
 
 int image_filter_init(struct image_filter *f, const struct show_filters *filters, struct db *db,

@@ -57,3 +57,20 @@ struct image_usage {
 
 int image_usage(struct db *db, const char *home, const struct image *img, struct image_usage *ret,
                 struct err *e) MUST_CHECK;
+
+/* Every root file system that is there, the longest unused first. */
+struct rootfs_usage {
+    const char *chain; /* 64 digits; borrowed */
+    uint64_t bytes, boxes;
+    int64_t used_ns;
+    bool live; /* a live box uses it */
+};
+
+int rootfs_each(struct db *db, const char *home,
+                void (*fn)(void *ctx, const struct rootfs_usage *usage), void *ctx,
+                struct err *e) MUST_CHECK;
+
+/* Of the files in each layer, the lowest first; *ret is owned by the caller. Fewer than there are
+ * layers when some are not known. */
+int image_layer_sizes(struct db *db, const char *id, uint64_t **ret, size_t *ret_n,
+                      struct err *e) MUST_CHECK;

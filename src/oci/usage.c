@@ -24,27 +24,9 @@ static int count(struct db *db, const char *sql, uint64_t *ret, struct err *e)
     return r < 0 ? r : 0;
 }
 
-/* Rows of (digest or chain, is it needed). */
-static int add_files(struct db *db, const char *home, const char *sql,
-                     char *(*path_of)(const char *home, const char *name),
-                     struct cache_part *part, struct err *e)
-{
-    autostmt st = { 0 };
-    int r;
-
-    r = stmt_open(db, &st, e, sql, "");
-    while (r >= 0 && (r = stmt_step(&st, e)) > 0) {
-        autofree char *path = path_of(home, stmt_text(&st, 0));
-        uint64_t bytes = path ? store_disk_bytes(path) : 0;
-
-        part->bytes += bytes;
-        part->free_bytes += stmt_i64(&st, 1) ? 0 : bytes;
-    }
-    return r;
-}
-
 static int images(struct db *db, const char *home, struct cache_part *part, struct err *e)
 {
+    autostmt st = { 0 };
     int r;
 
     r = count(db, "SELECT count(*) FROM image_content", &part->n, e);
@@ -53,38 +35,84 @@ static int images(struct db *db, const char *home, struct cache_part *part, stru
                   "SELECT count(*) FROM image_content WHERE image_id IN"
                   " (SELECT image_id FROM boxes)",
                   &part->active, e);
-    return r < 0 ? r
-                 : add_files(db, home,
-                             "SELECT digest, max(image_id IN (SELECT image_id FROM boxes))"
-                             " FROM image_blobs GROUP BY digest",
-                             store_blob_path, part, e);
+    if (r == 0)
+        r = stmt_open(db, &st, e,
+                      "SELECT digest, max(image_id IN (SELECT image_id FROM boxes))"
+                      " FROM image_blobs GROUP BY digest",
+                      "");
+    while (r >= 0 && (r = stmt_step(&st, e)) > 0) {
+        autofree char *path = store_blob_path(home, stmt_text(&st, 0));
+        uint64_t bytes = path ? store_disk_bytes(path) : 0;
+
+        part->bytes += bytes;
+        part->free_bytes += stmt_i64(&st, 1) ? 0 : bytes;
+    }
+    return r;
 }
 
 #define LIVE                                                                                     \
     "(SELECT image_id FROM boxes WHERE state IN ('starting', 'running', 'paused', 'stopping'))"
 
-static int rootfs(struct db *db, const char *home, struct cache_part *part, struct err *e)
+int rootfs_each(struct db *db, const char *home,
+                void (*fn)(void *ctx, const struct rootfs_usage *usage), void *ctx, struct err *e)
 {
     autostmt st = { 0 };
     int r;
 
     r = stmt_open(db, &st, e,
-                  "SELECT chain_id, max(image_id IN " LIVE ") FROM image_content"
-                  " GROUP BY chain_id",
+                  "SELECT chain_id, max(used_ns), max(image_id IN " LIVE "),"
+                  " (SELECT count(*) FROM boxes WHERE image_id IN (SELECT image_id FROM"
+                  "  image_content i WHERE i.chain_id = c.chain_id))"
+                  " FROM image_content c GROUP BY chain_id ORDER BY 2, 1",
                   "");
     while (r >= 0 && (r = stmt_step(&st, e)) > 0) {
         autofree char *path = image_rootfs_path(home, stmt_text(&st, 0));
+        struct rootfs_usage usage = { .chain = stmt_text(&st, 0),
+                                      .used_ns = stmt_i64(&st, 1),
+                                      .live = stmt_i64(&st, 2) != 0,
+                                      .boxes = (uint64_t)stmt_i64(&st, 3) };
 
-        if (path && access(path, F_OK) == 0) {
-            part->n++;
-            part->active += stmt_i64(&st, 1) != 0;
-        }
+        if (!path || access(path, F_OK) < 0)
+            continue;
+        usage.bytes = store_disk_bytes(path);
+        fn(ctx, &usage);
     }
-    return r < 0 ? r
-                 : add_files(db, home,
-                             "SELECT chain_id, max(image_id IN " LIVE ") FROM image_content"
-                             " GROUP BY chain_id",
-                             image_rootfs_path, part, e);
+    return r;
+}
+
+static void add_rootfs(void *ctx, const struct rootfs_usage *usage)
+{
+    struct cache_part *part = ctx;
+
+    part->n++;
+    part->active += usage->live;
+    part->bytes += usage->bytes;
+    part->free_bytes += usage->live ? 0 : usage->bytes;
+}
+
+int image_layer_sizes(struct db *db, const char *id, uint64_t **ret, size_t *ret_n, struct err *e)
+{
+    autofree uint64_t *v = NULL;
+    autostmt st = { 0 };
+    size_t n = 0;
+    int r;
+
+    r = stmt_open(db, &st, e,
+                  "SELECT size_bytes FROM image_layers WHERE image_id = ? ORDER BY position", "s",
+                  id);
+    while (r >= 0 && (r = stmt_step(&st, e)) > 0) {
+        uint64_t *grown = realloc(v, (n + 1) * sizeof(*v));
+
+        if (!grown)
+            return err_os(e, "image");
+        v = grown;
+        v[n++] = (uint64_t)stmt_i64(&st, 0);
+    }
+    if (r < 0)
+        return r;
+    *ret = take_ptr(v);
+    *ret_n = n;
+    return 0;
 }
 
 /* Everything below a directory; what cannot be read does not count. */
@@ -121,7 +149,7 @@ int cache_usage(struct db *db, const char *home, struct cache_usage *ret, struct
 
     r = images(db, home, &usage.images, e);
     if (r == 0)
-        r = rootfs(db, home, &usage.rootfs, e);
+        r = rootfs_each(db, home, add_rootfs, &usage.rootfs, e);
     for (size_t i = 0; r == 0 && i < ARRAY_LEN(dirs); i++) {
         autofree char *path = str_format("%s/%s", home, dirs[i]);
 

@@ -4,28 +4,34 @@
 #include <time.h>
 #include <wchar.h>
 
-static void scaled(uint64_t bytes, double base, const char *const *units, struct str *out)
+static void scaled(uint64_t bytes, double base, const char *const *units, int digits,
+                   struct str *out)
 {
     double n = (double)bytes;
     size_t i = 0;
 
     for (; n >= base && units[i + 1]; i++)
         n /= base;
-    str_addf(out, "%.4g%s", n, units[i]);
+    str_addf(out, "%.*g%s", digits, n, units[i]);
 }
+
+static const char *const decimal[] = { "B", "kB", "MB", "GB", "TB", "PB", "EB", NULL };
 
 void human_size(uint64_t bytes, struct str *out)
 {
-    static const char *const units[] = { "B", "kB", "MB", "GB", "TB", "PB", "EB", NULL };
+    scaled(bytes, 1000, decimal, 4, out);
+}
 
-    scaled(bytes, 1000, units, out);
+void human_size_short(uint64_t bytes, struct str *out)
+{
+    scaled(bytes, 1000, decimal, 3, out);
 }
 
 void human_bytes(uint64_t bytes, struct str *out)
 {
     static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", NULL };
 
-    scaled(bytes, 1024, units, out);
+    scaled(bytes, 1024, units, 4, out);
 }
 
 void human_duration(int64_t ns, struct str *out)

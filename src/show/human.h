@@ -8,6 +8,10 @@
 /* 1000-based, four significant digits: "48.1MB", "1.09kB", "0B". */
 void human_size(uint64_t bytes, struct str *out);
 
+/* The same with three digits, as docker shows images: "48.1MB" is "48.1MB", "1.982MB" "1.98MB".
+ */
+void human_size_short(uint64_t bytes, struct str *out);
+
 /* 1024-based: "19MiB", "1.5GiB". */
 void human_bytes(uint64_t bytes, struct str *out);
 

@@ -94,10 +94,12 @@ Docker's groups hold the same commands, some under their names there.
   Commands on images
   
   Commands:
+    history         Show how an image was made, newest layer first
     import          Make an image from a tar of a root file system
     inspect         Show everything known about images
     load            Load images from a tar archive or stdin
     ls              List images
+    prune           Remove images that nobody uses
     push            Upload an image to a registry
     rm              Remove one or more images
     save            Save images to a tar archive

@@ -10,10 +10,10 @@ struct images_args {
 };
 
 static const struct opt images_opts[] = {
-    OPT_FLAG('a', "all", struct images_args, all, "Accepted for docker's sake", .hidden = true),
+    OPT_FLAG('a', "all", struct images_args, all, "All images (there are no hidden ones)"),
     OPT_FLAG(0, "digests", struct images_args, digests, "Show digests"),
     OPT_LIST('f', "filter", "KEY=VALUE", struct images_args, filters,
-             "Only matching images: before, dangling, label, reference, since"),
+             "Only matching images: before, dangling, label, reference, since, until"),
     OPT_STR(0, "format", "FORMAT", struct images_args, format,
             "table, table TEMPLATE, json, or a Go template"),
     OPT_FLAG(0, "no-trunc", struct images_args, no_trunc, "Do not shorten ids"),

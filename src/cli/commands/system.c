@@ -1,6 +1,7 @@
 #include "cli/command.h"
 
 static const struct command *const system_sub[] = {
+    &cmd_df,
     &cmd_info,
     NULL,
 };

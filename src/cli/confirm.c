@@ -1,0 +1,17 @@
+#include "cli/confirm.h"
+
+#include <strings.h>
+
+bool cli_confirm(struct cli *cli, const char *what)
+{
+    char answer[16] = "";
+    size_t n = 0;
+    int c;
+
+    fprintf(cli->out, "WARNING! %s\nAre you sure you want to continue? [y/N] ", what);
+    (void)fflush(cli->out); /* main checks the stream */
+    while ((c = getchar()) != EOF && c != '\n')
+        if (n + 1 < sizeof(answer) && c != '\r' && c != ' ')
+            answer[n++] = (char)c;
+    return strcasecmp(answer, "y") == 0;
+}
