@@ -15,61 +15,61 @@
 
 #define CAP(name) (UINT64_C(1) << CAP_##name)
 
+static const struct {
+    const char *text, *why;
+} rows[] = {
+    { "", "seccomp profile: line" },
+    { "{", "seccomp profile: line 1:" },
+    { "[]", "seccomp profile: not an object" },
+    { "{}", "defaultAction: unknown action \"nothing\"" },
+    { "{\"defaultAction\":\"SCMP_ACT_NONE\"}", "unknown action \"SCMP_ACT_NONE\"" },
+    { "{\"defaultAction\":\"SCMP_ACT_NOTIFY\"}", "SCMP_ACT_NOTIFY is not supported" },
+    { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"defaultErrnoRet\":1}", "returns none" },
+    { "{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":5000}", "not an errno" },
+    { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"listenerPath\":\"/x\"}",
+      "\"listenerPath\" is not supported" },
+    { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"flags syscalls\":[]}",
+      "\"flags syscalls\" is not supported" },
+    { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"flags\":[\"SECCOMP_FILTER_FLAG_LOG\"]}",
+      "flags[0]: SECCOMP_FILTER_FLAG_LOG is not supported" },
+    { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"architectures\":[\"SCMP_ARCH_VAX\"]}",
+      "architectures[0]: unknown architecture \"SCMP_ARCH_VAX\"" },
+    { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"architectures\":[\"SCMP_ARCH_X86\"],"
+      "\"archMap\":[{\"architecture\":\"SCMP_ARCH_X86\"}]}",
+      "both 'architectures' and 'archMap'" },
+    { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"archMap\":[{\"architecture\":\"VAX\"}]}",
+      "archMap[0]: unknown architecture" },
+    { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":{}}", "syscalls: not a list" },
+};
+static const struct {
+    const char *rule, *why;
+} rules[] = {
+    { "7", "syscalls[1] (?): not an object" },
+    { "{\"names\":[\"mkdir\"]}", "syscalls[1] (mkdir): action: unknown action \"nothing\"" },
+    { "{\"name\":\"a\",\"names\":[\"b\"],\"action\":\"SCMP_ACT_ALLOW\"}", "both 'name'" },
+    { "{\"names\":[1],\"action\":\"SCMP_ACT_ALLOW\"}", "names[0]: not a string" },
+    { "{\"names\":\"x\",\"action\":\"SCMP_ACT_ALLOW\"}", "names: not a list" },
+    { "{\"names\":[\"x\"],\"action\":\"SCMP_ACT_ALLOW\",\"arg\":[]}",
+      "syscalls[1] (x): \"arg\" is not supported" },
+    { "{\"names\":[\"x\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":6,\"op\":"
+      "\"SCMP_CMP_EQ\"}]}",
+      "args[0]: index: not 0 to 5" },
+    { "{\"names\":[\"x\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"op\":"
+      "\"==\"}]}",
+      "args[0]: unknown operator \"==\"" },
+    { "{\"names\":[\"x\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":"
+      "\"1\",\"op\":\"SCMP_CMP_EQ\"}]}",
+      "not a number" },
+    { "{\"names\":[\"x\"],\"action\":\"SCMP_ACT_ALLOW\",\"includes\":{\"caps\":[\"CAP_X\"]}}",
+      "includes: caps[0]: unknown capability \"CAP_X\"" },
+    { "{\"names\":[\"x\"],\"action\":\"SCMP_ACT_ALLOW\",\"excludes\":{\"minKernel\":\"5\"}}",
+      "excludes: minKernel: \"5\" is not MAJOR.MINOR" },
+    { "{\"names\":[\"x\"],\"action\":\"SCMP_ACT_ALLOW\",\"includes\":{\"os\":[]}}",
+      "includes: \"os\" is not supported" },
+};
+
 static void what_would_not_take_effect_is_refused(void **state UNUSED)
 {
-    static const struct {
-        const char *text, *why;
-    } rows[] = {
-        { "", "seccomp profile: line" },
-        { "{", "seccomp profile: line 1:" },
-        { "[]", "seccomp profile: not an object" },
-        { "{}", "defaultAction: unknown action \"nothing\"" },
-        { "{\"defaultAction\":\"SCMP_ACT_NONE\"}", "unknown action \"SCMP_ACT_NONE\"" },
-        { "{\"defaultAction\":\"SCMP_ACT_NOTIFY\"}", "SCMP_ACT_NOTIFY is not supported" },
-        { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"defaultErrnoRet\":1}", "returns none" },
-        { "{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":5000}", "not an errno" },
-        { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"listenerPath\":\"/x\"}",
-          "\"listenerPath\" is not supported" },
-        { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"flags syscalls\":[]}",
-          "\"flags syscalls\" is not supported" },
-        { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"flags\":[\"SECCOMP_FILTER_FLAG_LOG\"]}",
-          "flags[0]: SECCOMP_FILTER_FLAG_LOG is not supported" },
-        { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"architectures\":[\"SCMP_ARCH_VAX\"]}",
-          "architectures[0]: unknown architecture \"SCMP_ARCH_VAX\"" },
-        { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"architectures\":[\"SCMP_ARCH_X86\"],"
-          "\"archMap\":[{\"architecture\":\"SCMP_ARCH_X86\"}]}",
-          "both 'architectures' and 'archMap'" },
-        { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"archMap\":[{\"architecture\":\"VAX\"}]}",
-          "archMap[0]: unknown architecture" },
-        { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":{}}", "syscalls: not a list" },
-    };
-    static const struct {
-        const char *rule, *why;
-    } rules[] = {
-        { "7", "syscalls[1] (?): not an object" },
-        { "{\"names\":[\"mkdir\"]}", "syscalls[1] (mkdir): action: unknown action \"nothing\"" },
-        { "{\"name\":\"a\",\"names\":[\"b\"],\"action\":\"SCMP_ACT_ALLOW\"}", "both 'name'" },
-        { "{\"names\":[1],\"action\":\"SCMP_ACT_ALLOW\"}", "names[0]: not a string" },
-        { "{\"names\":\"x\",\"action\":\"SCMP_ACT_ALLOW\"}", "names: not a list" },
-        { "{\"names\":[\"x\"],\"action\":\"SCMP_ACT_ALLOW\",\"arg\":[]}",
-          "syscalls[1] (x): \"arg\" is not supported" },
-        { "{\"names\":[\"x\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":6,\"op\":"
-          "\"SCMP_CMP_EQ\"}]}",
-          "args[0]: index: not 0 to 5" },
-        { "{\"names\":[\"x\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"op\":"
-          "\"==\"}]}",
-          "args[0]: unknown operator \"==\"" },
-        { "{\"names\":[\"x\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":"
-          "\"1\",\"op\":\"SCMP_CMP_EQ\"}]}",
-          "not a number" },
-        { "{\"names\":[\"x\"],\"action\":\"SCMP_ACT_ALLOW\",\"includes\":{\"caps\":[\"CAP_X\"]}}",
-          "includes: caps[0]: unknown capability \"CAP_X\"" },
-        { "{\"names\":[\"x\"],\"action\":\"SCMP_ACT_ALLOW\",\"excludes\":{\"minKernel\":\"5\"}}",
-          "excludes: minKernel: \"5\" is not MAJOR.MINOR" },
-        { "{\"names\":[\"x\"],\"action\":\"SCMP_ACT_ALLOW\",\"includes\":{\"os\":[]}}",
-          "includes: \"os\" is not supported" },
-    };
-
     for (size_t i = 0; i < ARRAY_LEN(rows) + ARRAY_LEN(rules); i++) {
         const char *rule = i < ARRAY_LEN(rows) ? NULL : rules[i - ARRAY_LEN(rows)].rule;
         const char *why = rule ? rules[i - ARRAY_LEN(rows)].why : rows[i].why;
