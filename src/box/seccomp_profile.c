@@ -92,6 +92,14 @@ const char *seccomp_rule_name(const struct seccomp_rule *rule, size_t i)
     return name ? name : "?";
 }
 
+static bool is_listed(const char *word, const char *list)
+{
+    for (size_t len = strlen(word); *list; list += strcspn(list, " "), list += *list == ' ')
+        if (len && strcspn(list, " ") == len && !memcmp(word, list, len))
+            return true;
+    return false;
+}
+
 /* Every member must be one of `known` (separated by blanks). */
 static int check_members(const json_t *o, const char *known, struct err *e)
 {
@@ -100,12 +108,7 @@ static int check_members(const json_t *o, const char *known, struct err *e)
 
     json_object_foreach((json_t *)(uintptr_t)o, key, value)
     {
-        const char *at = strstr(known, key);
-        size_t len = strlen(key);
-
-        while (at && ((at != known && at[-1] != ' ') || (at[len] && at[len] != ' ')))
-            at = strstr(at + 1, key);
-        if (!len || !at || strchr(key, ' '))
+        if (!is_listed(key, known))
             return err_set(e, ERR_UNSUPPORTED, "\"%.64s\" is not supported", key);
     }
     return 0;

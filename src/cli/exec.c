@@ -97,8 +97,10 @@ static int conclude(struct cli *cli, const struct box *box, const struct session
     return err_set(e, ERR_INTERNAL, "session ended for no reason");
 }
 
-int cli_exec(struct cli *cli, const struct box *box, const struct exec *x, struct err *e)
+int cli_exec(struct cli *cli, struct db *own_db, const struct box *box, const struct exec *x,
+             struct err *e)
 {
+    autoptr(db) db = own_db;
     struct session s = { .tty = x->tty,
                          .in = x->in,
                          .out = true,
@@ -120,6 +122,7 @@ int cli_exec(struct cli *cli, const struct box *box, const struct exec *x, struc
         return fd;
     s.fd = fd;
     r = start(box, x, fd, e);
+    db_free(take_ptr(db));
     if (r == 0)
         r = session_run(&s, &result, e);
     return r < 0 ? err_ctx(e, "box %s", box->name) : conclude(cli, box, &result, e);

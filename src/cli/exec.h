@@ -3,6 +3,7 @@
 
 #include "box/box.h"
 #include "cli/command.h"
+#include "db/db.h"
 
 struct exec {
     char *const *argv;      /* NULL-terminated */
@@ -13,7 +14,8 @@ struct exec {
     bool tty, in, detach, privileged;
 };
 
-/* Returns the process's exit status, or < 0 with cli->status set (126, 127) when it was not
- * started. */
-int cli_exec(struct cli *cli, const struct box *box, const struct exec *x,
+/* state.db is closed while the guest works: that takes no time then. `own_db` is consumed, also
+ * on failure. Returns the process's exit status, or < 0 with cli->status set (126, 127) when it
+ * was not started. */
+int cli_exec(struct cli *cli, struct db *own_db, const struct box *box, const struct exec *x,
              struct err *e) MUST_CHECK;

@@ -1,15 +1,23 @@
 #include "cli/output.h"
 
+#include <locale.h>
 #include <string.h>
 
 #define TEMPLATE_STATUS 64 /* docker's exit status for a template that does not parse */
 #define OUTPUT_MAX      ((size_t)256 << 20)
 
+void cli_use_utf8(void)
+{
+    (void)setlocale(LC_CTYPE, "C.UTF-8"); /* missing: names are shown byte by byte */
+}
+
 int cli_format(struct cli *cli, const struct show_table *table, const char *format,
                struct show_list **ret, struct err *e)
 {
-    int r = show_list_parse(table, format, ret, e);
+    int r;
 
+    cli_use_utf8();
+    r = show_list_parse(table, format, ret, e);
     if (r < 0)
         cli->status = TEMPLATE_STATUS;
     return r;
@@ -22,6 +30,7 @@ int cli_template(struct cli *cli, const char *format, struct show_template **ret
     *ret = NULL;
     if (!format || !*format)
         return 0;
+    cli_use_utf8();
     r = show_template_parse(!strcmp(format, "json") ? "{{json .}}" : format, ret, e);
     if (r < 0) {
         cli->status = TEMPLATE_STATUS;

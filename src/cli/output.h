@@ -4,6 +4,11 @@
 #include "cli/command.h"
 #include "show/table.h"
 
+/* Before anything that measures or changes text (show/human.h, templates): the locale whose
+ * characters have widths. Loading it takes a tenth of the start of this program, so commands that
+ * print no tables do without. */
+void cli_use_utf8(void);
+
 /* Read --format before anything is done. A bad template ends the command with status 64. */
 int cli_format(struct cli *cli, const struct show_table *table, const char *format,
                struct show_list **ret, struct err *e) MUST_CHECK;

@@ -28,6 +28,7 @@ static const struct {
     { "{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":5000}", "not an errno" },
     { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"listenerPath\":\"/x\"}",
       "\"listenerPath\" is not supported" },
+    { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"\":0}", "\"\" is not supported" },
     { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"flags syscalls\":[]}",
       "\"flags syscalls\" is not supported" },
     { "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"flags\":[\"SECCOMP_FILTER_FLAG_LOG\"]}",

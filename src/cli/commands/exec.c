@@ -51,7 +51,7 @@ static int exec_run(struct cli *cli, const void *args, int argc UNUSED, char **a
     if (r == 0)
         r = cli_open_box(cli, argv[0], &db, &box, e);
     if (r == 0)
-        r = cli_exec(cli, box, &x, e);
+        r = cli_exec(cli, take_ptr(db), box, &x, e);
     strv_done(&env);
     return r;
 }

@@ -36,7 +36,7 @@ static int shell_run(struct cli *cli, const void *args, int argc UNUSED, char **
         return err_os(e, "shell");
     shell[0] = path;
     r = cli_open_box(cli, argv[0], &db, &box, e);
-    return r < 0 ? r : cli_exec(cli, box, &x, e);
+    return r < 0 ? r : cli_exec(cli, take_ptr(db), box, &x, e);
 }
 
 static const struct shell_args shell_defaults = { .shell = "/bin/sh" };

@@ -1,5 +1,6 @@
 #include "box/lifecycle.h"
 #include "cli/boxes.h"
+#include "cli/output.h"
 #include "cli/proc_table.h"
 #include "show/table.h"
 
@@ -63,6 +64,7 @@ static int print_procs(struct cli *cli, const struct proc_list *procs, const cha
         print_json(cli, str_c(&text));
         return 0;
     }
+    cli_use_utf8();
     show_align(str_c(&text), MIN_WIDTH, &aligned);
     if (text.failed || aligned.failed)
         return err_set(e, ERR_LIMIT, "Output is too big");
