@@ -226,8 +226,8 @@ static int check_realm(const struct auth *a, bool plain, struct err *e)
     }
     if (secret && !o.tls && !plain)
         return err_set(e, ERR_DENIED,
-                       "Registry error: %s - it wants the credentials sent to %.100s without "
-                       "encryption: refused",
+                       "Registry error: %s - its realm wants the credentials sent to %.100s in "
+                       "plain http: refused",
                        a->host, o.host);
     return 0;
 }
@@ -286,10 +286,20 @@ static int take_token(struct auth *a, const struct http_request *q, uint64_t ask
         r = set_header(a, "Bearer", token, e);
     wipe(&token);
     if (r < 0)
-        return r;
+        return blame(a, e);
     margin = life / 4 < TOKEN_MARGIN_S ? life / 4 : TOKEN_MARGIN_S;
     a->renew_ns = asked_ns + (life - margin) * NS_PER_S;
     return 1;
+}
+
+/* No reply at all is the token server's fault, a refusal tells about the credentials. */
+static int token_failed(const struct auth *a, const struct http_request *q, struct err *e)
+{
+    if (!q->failed)
+        return reply_error(a->host, q, e);
+    *e = q->error;
+    (void)err_ctx(e, "token");
+    return blame(a, e);
 }
 
 static int ask_for_token(struct auth *a, bool plain, struct err *e)
@@ -297,7 +307,6 @@ static int ask_for_token(struct auth *a, bool plain, struct err *e)
     struct str form = STR_INIT(CREDS_MAX * 4);
     uint64_t asked_ns = time_mono_ns();
     struct http_request q;
-    struct origin o;
     int r;
 
     r = check_realm(a, plain, e);
@@ -309,11 +318,7 @@ static int ask_for_token(struct auth *a, bool plain, struct err *e)
     if (r == 0)
         r = http_run_patiently(a->http, &q, a->limits, e);
     if (r == 0 && (q.failed || q.status != 200)) {
-        char host[AUTHORITY_MAX] = "token server";
-
-        if (url_origin(a->asked.realm, &o, e) == 0)
-            origin_authority(&o, host);
-        r = reply_error(host, &q, e);
+        r = token_failed(a, &q, e);
     } else if (r == 0) {
         r = take_token(a, &q, asked_ns, e);
     }
@@ -358,7 +363,13 @@ static int get_access(struct auth *a, bool plain, struct err *e)
     }
     if (a->asked.bearer)
         return ask_for_token(a, plain, e);
-    return a->asked.basic ? use_basic(a, e) : 0;
+    if (a->asked.basic)
+        return use_basic(a, e);
+    return a->asked.other[0] ? err_set(e, ERR_DENIED,
+                                       "Registry error: %s - it asks for an authentication "
+                                       "scheme that is not known here: %s",
+                                       a->host, a->asked.other)
+                             : 0;
 }
 
 int auth_answer(struct auth *a, const struct http_request *q, unsigned sent, bool plain,
@@ -374,6 +385,9 @@ int auth_answer(struct auth *a, const struct http_request *q, unsigned sent, boo
         return r;
     /* The same password would be refused the same way. */
     if (!first && !a->asked.bearer)
+        return 0;
+    /* Nor would a token that was right, but not enough. */
+    if (!first && a->asked.error && strcmp(a->asked.error, "insufficient_scope") == 0)
         return 0;
     return get_access(a, plain, e);
 }

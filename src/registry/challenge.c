@@ -60,6 +60,7 @@ static int keep(struct challenge *c, const char *name, size_t n, struct str *val
     char **to = is(name, n, "realm")     ? &c->realm
                 : is(name, n, "service") ? &c->service
                 : is(name, n, "scope")   ? &c->scope
+                : is(name, n, "error")   ? &c->error
                                          : NULL;
 
     if (!to || *to)
@@ -108,6 +109,8 @@ int challenge_parse(const char *text, struct challenge *c, struct err *e)
         into = is(token, n, "Bearer") && !c->bearer ? c : NULL;
         c->bearer = c->bearer || is(token, n, "Bearer");
         c->basic = c->basic || is(token, n, "Basic");
+        if (!c->other[0] && !is(token, n, "Bearer") && !is(token, n, "Basic"))
+            (void)snprintf(c->other, sizeof(c->other), "%.*s", n < 32 ? (int)n : 31, token);
         p += n;
         if (*p == '=')
             p += strcspn(p, ", \t");
@@ -121,5 +124,6 @@ void challenge_done(struct challenge *c)
     free(c->realm);
     free(c->service);
     free(c->scope);
+    free(c->error);
     *c = (struct challenge){ .basic = false };
 }

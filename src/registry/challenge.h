@@ -10,7 +10,8 @@
 struct challenge {
     bool basic, bearer;
     /* Of Bearer. Owned; NULL when absent. */
-    char *realm, *service, *scope;
+    char *realm, *service, *scope, *error;
+    char other[32]; /* the first scheme that is neither; "" when there is none */
 };
 
 /* Adds what one header value says; there may be several headers, and several challenges in one.

@@ -22,6 +22,8 @@ struct slot {
     uint64_t wake_ns;
     uint64_t told;     /* of the item's offset, to `grew` */
     uint64_t begun_at; /* the offset this try began at */
+    uint64_t high;     /* the offset that the count of tries was last forgiven at */
+    unsigned restarts;
     uint64_t first, n; /* what the reply carries */
     bool no_range;     /* the registry ignored or refused the range */
 };
@@ -155,8 +157,8 @@ static int restart(struct slot *s, struct err *e)
 {
     struct remote_fetch *f = s->fetch->f;
 
-    if (s->begun_at == 0)
-        return wrong_reply(s, e, "it refuses to send it");
+    if (s->begun_at == 0 || ++s->restarts > side_of(s)->auth.limits->attempts)
+        return wrong_reply(s, e, "it refuses to send it in parts");
     s->no_range = false;
     item_of(s)->offset = s->told = 0;
     wait_for(s, 0);
@@ -218,8 +220,10 @@ static int judge(struct slot *s, struct err *e)
     if (reply_good(&s->q) && item->offset == item->size)
         return finished(s, e);
     mark_short(s);
-    if (item->offset >= s->begun_at + PROGRESS_BYTES)
+    if (item->offset >= s->high + PROGRESS_BYTES) {
         s->tries.attempt = 1;
+        s->high = item->offset;
+    }
     r = side_judge(side_of(s), &s->q, &s->tries, &v, e);
     if (r < 0)
         return r;
@@ -250,7 +254,8 @@ static int fill(struct fetch *x, struct slot *s, struct err *e)
             return err_set(e, ERR_INTERNAL, "blob %.19s: offset behind its end", item->digest);
         s->side = x->remote->current;
         s->tries = (struct tries){ .attempt = 1 };
-        s->told = item->offset;
+        s->told = s->high = item->offset;
+        s->restarts = 0;
         s->no_range = false;
         if (item->offset == item->size) {
             int r = finished(s, e);

@@ -73,6 +73,8 @@ static int check_config(json_t *config, json_t **ret, struct err *e)
     const char *key;
     int r;
 
+    if (!json_is_object(config))
+        return err_set(e, ERR_CORRUPT, "not an object");
     json_object_foreach(config, key, o)
     {
         if (strcmp(key, "registries") != 0)

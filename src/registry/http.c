@@ -10,11 +10,12 @@
 #include <strings.h>
 #include <sys/socket.h>
 
-#define CONNECT_MS   15000 /* DNS, TCP and TLS together */
-#define BUFFER_BYTES (128L << 10)
-#define SLOW_BYTES   1024L /* per second, over the whole idle time */
-#define WAITS_MAX    16
-#define ERROR_SKIP   ((uint64_t)1 << 20) /* of an error's text that is read and dropped */
+#define CONNECT_MS      15000 /* DNS, TCP and TLS together */
+#define BUFFER_BYTES    (128L << 10)
+#define SLOW_BYTES      1024L /* per second, over the whole idle time */
+#define WAITS_MAX       16
+#define PROVISIONAL_MAX 100 /* 1xx before the reply; one is usual, and one for a proxy */
+#define ERROR_SKIP      ((uint64_t)1 << 20) /* of an error's text that is read and dropped */
 
 struct http {
     CURLM *multi;              /* owned */
@@ -157,8 +158,14 @@ static size_t on_header(char *data, size_t one, size_t n, void *ctx)
     struct http_request *q = ctx;
     size_t len = n;
 
-    if (len >= 5 && strncasecmp(data, "HTTP/", 5) == 0)
+    if (len >= 5 && strncasecmp(data, "HTTP/", 5) == 0) {
         str_clear(&q->reply_headers); /* the one before was 1xx */
+        if (q->provisional++ == PROVISIONAL_MAX) {
+            (void)err_set(&q->error, ERR_LIMIT, "more than %d provisional replies",
+                          PROVISIONAL_MAX);
+            return 0;
+        }
+    }
     while (len && (data[len - 1] == '\r' || data[len - 1] == '\n'))
         len--;
     if (len && (memchr(data, '\0', len) || !str_add(&q->reply_headers, data, len) ||
@@ -351,6 +358,7 @@ static void set_common(struct http *h, struct http_request *q)
     (void)curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, SLOW_BYTES);
     (void)curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)(q->idle_s ? q->idle_s : h->idle_s));
     (void)curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L);
+    (void)curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, q->fresh ? 1L : 0L);
     (void)curl_easy_setopt(c, CURLOPT_BUFFERSIZE, BUFFER_BYTES);
     (void)curl_easy_setopt(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     (void)curl_easy_setopt(c, CURLOPT_ERRORBUFFER, q->curl_error);
@@ -393,7 +401,8 @@ static int launch(struct http *h, struct http_request *q, struct err *e)
     r = set_headers(q, e);
     if (r < 0)
         return r;
-    log_debug("%s %s", method_name(q->method), q->url);
+    /* Without the query: there are signatures and user names in it. */
+    log_debug("%s %.*s", method_name(q->method), (int)strcspn(q->url, "?"), q->url);
     if (curl_multi_add_handle(h->multi, q->easy) != CURLM_OK)
         return err_set(e, ERR_INTERNAL, "libcurl does not take the request");
     q->active = true;
@@ -407,6 +416,7 @@ static void forget_reply(struct http_request *q)
     q->began = false;
     q->status = 0;
     q->retry_after_ms = q->sent = q->received = q->text_dropped = 0;
+    q->provisional = 0;
     q->curl_error[0] = '\0';
     str_clear(&q->text);
     str_clear(&q->reply_headers);
@@ -483,8 +493,7 @@ static enum err_kind kind_of(CURLcode code)
 static bool is_final(CURLcode code)
 {
     return kind_of(code) == ERR_DENIED || kind_of(code) == ERR_LIMIT ||
-           code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_URL_MALFORMAT ||
-           code == CURLE_SSL_CACERT_BADFILE;
+           code == CURLE_URL_MALFORMAT || code == CURLE_SSL_CACERT_BADFILE;
 }
 
 static void broke(struct http_request *q, CURLcode code)
@@ -502,8 +511,12 @@ static void broke(struct http_request *q, CURLcode code)
     if (q->error.kind != ERR_NONE)
         return; /* one of our callbacks said why */
     q->transient = !is_final(code);
-    (void)err_set(&q->error, kind_of(code), "%s",
-                  q->curl_error[0] ? q->curl_error : curl_easy_strerror(code));
+    if (strncmp(q->curl_error, "Operation too slow", 18) == 0)
+        (void)err_set(&q->error, ERR_TIMEOUT, "no progress for %u s (less than %ld bytes/s)",
+                      q->idle_s ? q->idle_s : q->http->idle_s, SLOW_BYTES);
+    else
+        (void)err_set(&q->error, kind_of(code), "%s",
+                      q->curl_error[0] ? q->curl_error : curl_easy_strerror(code));
     if (kind_of(code) == ERR_DENIED)
         q->error.hint = "Put the CA's certificate into $A3S_HOME/certs.d/HOST:PORT/ca.crt, or "
                         "set \"insecure\" in $A3S_HOME/registries.json";

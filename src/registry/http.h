@@ -35,6 +35,7 @@ struct http_request {
     const void *body;           /* borrowed; of POST, PATCH, PUT */
     int body_fd;                /* borrowed; instead of body: read from body_at; -1 for none */
     uint64_t body_at, body_len;
+    bool fresh;      /* not on a connection that was used before */
     unsigned idle_s; /* instead of the usual; 0: the usual */
 
     /* Where the body of a good reply (2xx) goes. Without a sink it becomes `text`. */
@@ -65,7 +66,7 @@ struct http_request {
     struct origin first, now; /* where it was sent first, where it is now */
     struct host_tls tls;
     uint64_t received, text_dropped;
-    unsigned redirects;
+    unsigned redirects, provisional;
     bool active, left_origin, began, quiet_start;
     char curl_error[256];
 };

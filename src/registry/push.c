@@ -55,8 +55,7 @@ static int find(struct push *p, const char *full, struct err *e)
     if (r < 0)
         return r;
     if (r == 0)
-        return err_set(e, ERR_NOT_FOUND, "An image does not exist locally with the tag: %s",
-                       ref_familiar_name(p->ref.name));
+        return err_set(e, ERR_NOT_FOUND, "No such image: %s", ref_familiar_name(full));
     (void)snprintf(p->digest.text, sizeof(p->digest.text), "%s", stmt_text(&st, 0));
     (void)snprintf(p->image_id.text, sizeof(p->image_id.text), "%s", stmt_text(&st, 1));
     return 0;
@@ -210,7 +209,7 @@ static int on_sent(void *ctx, uint64_t bytes, struct err *e)
 
 /* 1: mounted; 0: sent. */
 static int send_blob(struct push *p, const struct descriptor *d, const struct push_layer *layer,
-                     struct err *e)
+                     const char *from, struct err *e)
 {
     autofree char *path = store_blob_path(p->home, d->digest);
     autofd int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
@@ -218,7 +217,7 @@ static int send_blob(struct push *p, const struct descriptor *d, const struct pu
     struct remote_upload up = { .digest = d->digest,
                                 .size = d->size,
                                 .fd = fd,
-                                .mount_from = layer ? layer->from : NULL,
+                                .mount_from = from,
                                 .sent = on_sent,
                                 .ctx = &progress };
     struct stat st;
@@ -249,7 +248,7 @@ static int push_layer(struct push *p, size_t i, struct err *e)
         return r;
     if (r > 0)
         return emit_layer(layer, "exists", layer->blob->size, e);
-    r = send_blob(p, layer->blob, layer, e);
+    r = send_blob(p, layer->blob, layer, layer->from, e);
     return r < 0 ? r : emit_layer(layer, r ? "mounted" : "pushed", layer->blob->size, e);
 }
 
@@ -259,7 +258,7 @@ static int push_config(struct push *p, struct err *e)
 
     r = remote_blob_exists(p->remote, p->manifest.config.digest, e);
     if (r == 0)
-        r = send_blob(p, &p->manifest.config, NULL, e);
+        r = send_blob(p, &p->manifest.config, NULL, p->layers_n ? p->layers[0].from : NULL, e);
     return r < 0 ? r : 0;
 }
 

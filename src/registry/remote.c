@@ -131,14 +131,22 @@ static void take_media_type(const struct http_request *q, char ret[REMOTE_MEDIA_
     ret[n] = '\0';
 }
 
-/* The digest the registry names, when it is one that we can compare; else "". */
-static void take_digest(const struct http_request *q, struct digest *ret)
+/* The digest the registry names; "" when it names none, or another algorithm's. */
+static int take_digest(const struct side *s, const struct http_request *q, struct digest *ret,
+                       struct err *e)
 {
     const char *value = http_reply_header(q, "Docker-Content-Digest", 0);
+    char shown[100];
 
     ret->text[0] = '\0';
-    if (value && digest_valid(value))
-        memcpy(ret->text, value, DIGEST_LEN + 1);
+    if (!value || !*value || strncmp(value, "sha512:", 7) == 0)
+        return 0;
+    if (!digest_valid(value)) {
+        text_clean(value, shown, sizeof(shown));
+        return err_set(e, ERR_CORRUPT, "Registry error: %s - '%s' is no digest", s->name, shown);
+    }
+    memcpy(ret->text, value, DIGEST_LEN + 1);
+    return 0;
 }
 
 static int manifest_where(const char *which, char **ret, struct err *e)
@@ -156,7 +164,9 @@ static int check_manifest(const struct side *s, const struct http_request *q, co
     r = digest_of(str_c(&q->text), q->text.len, &m->digest, e);
     if (r < 0)
         return r;
-    take_digest(q, &named);
+    r = take_digest(s, q, &named, e);
+    if (r < 0)
+        return r;
     if (strchr(which, ':') && strcmp(which, m->digest.text) != 0)
         return err_set(e, ERR_CORRUPT,
                        "Registry error: %s - the manifest %s has the digest %s: refused", s->name,
@@ -216,11 +226,13 @@ int remote_manifest_head(struct remote *r, const char *which, struct remote_mani
         rc = remote_ask(r, &q, where, &s, e);
     if (rc < 0)
         return rc;
-    if (q.failed)
+    if (q.failed || reply_transient(&q))
         return reply_error(s->name, &q, e);
     if (reply_good(&q)) {
-        take_digest(&q, &m.digest);
+        rc = take_digest(s, &q, &m.digest, e);
         take_media_type(&q, m.media_type);
+        if (rc < 0)
+            return rc;
     }
     if (!m.digest.text[0]) {
         /* It has no digest to offer, or an error whose text a HEAD does not carry. */

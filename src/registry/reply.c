@@ -86,7 +86,7 @@ static const char *status_text(unsigned status)
     for (size_t i = 0; i < ARRAY_LEN(known); i++)
         if (known[i].status == status)
             return known[i].text;
-    return "unexpected reply";
+    return status >= 300 && status < 400 ? "unexpected redirect" : "unexpected reply";
 }
 
 static enum err_kind status_kind(unsigned status)
@@ -138,10 +138,9 @@ int reply_error(const char *host, const struct http_request *q, struct err *e)
         return -(int)e->kind;
     }
     read_error(&q->text, reason, code);
-    if (!code[0])
-        (void)snprintf(code, sizeof(code), "HTTP %u", q->status);
-    (void)err_set(e, status_kind(q->status), "Registry error: %s - %s (%s)", host,
-                  reason[0] ? reason : status_text(q->status), code);
+    (void)err_set(e, status_kind(q->status), "Registry error: %s - %s (%u%s%s)%s", host,
+                  reason[0] ? reason : status_text(q->status), q->status, code[0] ? " " : "",
+                  code, q->text_dropped ? ", and more than is worth reading" : "");
     if (q->status == 401)
         e->hint = "Credentials are stored with: a3s-box login SERVER";
     return -(int)e->kind;

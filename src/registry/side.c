@@ -5,8 +5,9 @@
 
 #include <string.h>
 
-#define MIRROR_ATTEMPTS 2 /* then the next one */
-#define AUTHS_MAX       2 /* one for the challenge, one for a token that ended on the way */
+#define MIRROR_ATTEMPTS 2  /* then the next one */
+#define AUTHS_MAX       4  /* a token may be short-lived, or used up by another request */
+#define NEWER_MAX       16 /* times that somebody else got a newer token meanwhile */
 
 int side_init(struct side *s, const struct endpoint *endpoint, const char *name,
               const char *repository, struct err *e)
@@ -72,6 +73,7 @@ int side_prepare(struct side *s, struct http_request *q, const char *where, stru
     q->authorization = ours && s->auth.header ? strdup(s->auth.header) : NULL;
     if (ours && s->auth.header && !q->authorization)
         return err_os(e, "registry");
+    q->fresh = t->attempt > 1; /* the old connection may be what was wrong */
     t->generation = s->auth.generation;
     return 0;
 }
@@ -116,8 +118,8 @@ int side_judge(struct side *s, const struct http_request *q, struct tries *t, en
         *ret = VERDICT_AGAIN;
         return 0;
     }
-    if (!q->failed && q->status == 401 && t->auths < AUTHS_MAX && !q->left_origin) {
-        t->auths++;
+    if (!q->failed && q->status == 401 && !q->left_origin &&
+        (t->generation == s->auth.generation ? t->auths++ < AUTHS_MAX : t->newer++ < NEWER_MAX)) {
         r = auth_answer(&s->auth, q, t->generation, !s->tls, e);
         if (r < 0)
             return r;

@@ -25,7 +25,7 @@ void side_done(struct side *s);
 
 struct tries {
     unsigned attempt; /* counted from 1 */
-    unsigned auths, generation;
+    unsigned auths, newer, generation;
     bool switched; /* the other scheme was tried, too */
     uint64_t pause_ms;
 };
