@@ -47,7 +47,8 @@ const struct opt box_flag_rows[] = {
     OPT_I64(0, "pids-limit", "N", F, pids_limit, "Most processes at a time; -1: unlimited"),
     OPT_STR(0, "platform", "OS/ARCH", F, platform, "Platform the image must have"),
     OPT_FLAG(0, "privileged", F, privileged, "All capabilities, no seccomp, all of /dev"),
-    OPT_STR(0, "pull", "WHEN", F, pull, "missing (default), never or always"),
+    OPT_STR(0, "pull", "WHEN", F, pull,
+            "Pull the image first: missing (default), always or never"),
     OPT_FLAG(0, "read-only", F, read_only, "Mount the root file system read-only"),
     OPT_FLAG(0, "rm", F, auto_remove, "Remove the box when it ends"),
     OPT_LIST(0, "security-opt", "OPTION", F, security_opt,
@@ -66,7 +67,7 @@ const struct opt box_flag_rows[] = {
     OPT_STR('u', "user", "USER", F, user, "User and group: name or number[:name or number]"),
     OPT_STR('w', "workdir", "DIR", F, workdir, "Working directory"),
 
-    OPT_FLAG('q', "quiet", F, quiet, "Suppress the pull output", .hidden = true),
+    OPT_FLAG('q', "quiet", F, quiet, "Suppress the pull output"),
     OPT_FLAG(0, "no-healthcheck", F, no_healthcheck, "No health checks", .hidden = true),
     OPT_FLAG(0, "disable-content-trust", F, content_trust, "No verification", .hidden = true),
     OPT_STR(0, "restart", "POLICY", F, restart, "Restart policy: no", .hidden = true),

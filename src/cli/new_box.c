@@ -1,5 +1,7 @@
 #include "cli/new_box.h"
 
+#include "cli/pull.h"
+#include "oci/ref.h"
 #include "sign/trust.h"
 #include "util/fd.h"
 
@@ -24,9 +26,6 @@ static int check_flags(const struct box_flags *f, struct err *e)
                        "invalid pull option: '%.40s': must be one of \"always\", "
                        "\"missing\" or \"never\"",
                        f->pull);
-    if (f->pull && !strcmp(f->pull, "always"))
-        return err_set(e, ERR_UNSUPPORTED,
-                       "--pull always: registries are not supported yet: use load or import");
     if (f->cidfile && access(f->cidfile, F_OK) == 0)
         return err_set(e, ERR_EXISTS,
                        "container ID file found, make sure the other container isn't running or "
@@ -35,16 +34,34 @@ static int check_flags(const struct box_flags *f, struct err *e)
     return 0;
 }
 
+static int pull_image(struct cli *cli, const struct box_flags *f, const char *name, bool missing,
+                      struct err *e)
+{
+    const struct pull_how how = { .platform = f->platform, .quiet = f->quiet, .out = cli->err };
+    char familiar[REF_TEXT_MAX];
+    struct ref ref;
+    int r;
+
+    r = ref_parse(name, &ref, e);
+    if (r < 0)
+        return r;
+    ref_familiar(&ref, familiar);
+    if (missing && !f->quiet)
+        fprintf(cli->err, "Unable to find image '%s' locally\n", familiar);
+    return cli_pull(cli, name, &how, e);
+}
+
 static int find_image(struct cli *cli, struct db *db, const struct box_flags *f, const char *name,
                       struct image **ret, struct err *e)
 {
-    int r = image_lookup(db, cli->home, name, ret, e);
+    bool always = f->pull && !strcmp(f->pull, "always");
+    int r = always ? 0 : image_lookup(db, cli->home, name, ret, e);
 
-    if (r != -ERR_NOT_FOUND || (f->pull && !strcmp(f->pull, "never")))
+    if (!always && (r != -ERR_NOT_FOUND || (f->pull && !strcmp(f->pull, "never"))))
         return r;
-    return err_set(e, ERR_NOT_FOUND,
-                   "No such image: %.255s: registries are not supported yet: use load or import",
-                   name);
+    err_clear(e);
+    r = pull_image(cli, f, name, !always, e);
+    return r < 0 ? r : image_lookup(db, cli->home, name, ret, e);
 }
 
 /* Like docker's, the file has no newline at its end. */

@@ -66,6 +66,7 @@ int worker_start(struct pull_layers *p, struct err *e)
     if (r < 0)
         return r;
     p->worker.socket = take_fd(&ours);
+    event_worker(p->worker.pid);
     p->has_result = false;
     for (size_t i = 0; i < p->n; i++) {
         p->v[i].unpacked = 0;

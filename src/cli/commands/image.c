@@ -2,7 +2,7 @@
 
 static const struct command *const image_sub[] = {
     &cmd_history, &cmd_import, &cmd_image_inspect, &cmd_load, &cmd_images, &cmd_image_prune,
-    &cmd_push,    &cmd_rmi,    &cmd_save,          &cmd_tag,  NULL,
+    &cmd_pull,    &cmd_push,   &cmd_rmi,           &cmd_save, &cmd_tag,    NULL,
 };
 
 const struct command cmd_image = {
