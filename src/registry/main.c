@@ -17,7 +17,7 @@ static const struct verb {
       "[--platform OS/ARCH] [--verify-key FILE] [--verify-issuer URL] [--verify-identity NAME]"
       " REFERENCE",
       verb_pull },
-    { "push", "REFERENCE", verb_push },
+    { "push", "[--sign-key FILE] REFERENCE", verb_push },
     { NULL, NULL, NULL },
 };
 

@@ -3,6 +3,7 @@
 #include "db/db.h"
 #include "oci/image.h"
 #include "registry/registry.h"
+#include "sign/trust.h"
 #include "util/log.h"
 
 #include <string.h>
@@ -162,6 +163,9 @@ static int pull(struct pull *p, struct err *e)
     const struct remote_options options = { .home = p->options.home };
     int lock, r;
 
+    r = trust_check_allowed(p->options.home, p->ref.name, e);
+    if (r < 0)
+        return r;
     event_pulling(&p->ref);
     /* Two pulls of one image: the second waits, and finds it there. */
     lock = partial_ref_lock(p->options.home, p->full, on_waiting, NULL, e);

@@ -4,6 +4,8 @@
 #include "oci/image.h"
 #include "oci/manifest.h"
 #include "oci/store.h"
+#include "registry/trust.h"
+#include "sign/sign.h"
 #include "util/fs.h"
 #include "util/log.h"
 
@@ -280,29 +282,61 @@ int push_run(struct push *p, struct err *e)
     return r;
 }
 
+static int emit_done(const struct push *p, struct err *e)
+{
+    char full[REF_TEXT_MAX];
+
+    ref_full(&p->ref, full);
+    return registry_emit(json_pack("{s:s,s:s,s:s,s:s,s:I}", "event", "done", "reference", full,
+                                   "tag", p->ref.tag, "digest", p->digest.text, "size",
+                                   (json_int_t)p->manifest_bytes.len),
+                         e);
+}
+
+/* Without a signer there is nothing to do. */
+static int push_sign(struct push *p, const struct signer *signer, struct err *e)
+{
+    char tag[SIGN_TAG_LEN + 1];
+    int r;
+
+    if (!signer)
+        return 0;
+    r = trust_sign_remote(p->remote, &p->ref, p->digest.text, signer, tag, e);
+    if (r < 0)
+        return r;
+    return registry_emit(json_pack("{s:s,s:s,s:b}", "event", "signed", "tag", tag, "new", r == 0),
+                         e);
+}
+
+static int push_signed(struct push *p, const char *reference, const char *key, struct err *e)
+{
+    autoptr(signer) signer = NULL;
+    int r;
+
+    r = push_open(p, reference, e);
+    if (r == 0 && key)
+        r = trust_open_key(key, &signer, e);
+    if (r == 0)
+        r = push_run(p, e);
+    if (r == 0)
+        r = push_sign(p, signer, e);
+    return r == 0 ? emit_done(p, e) : r;
+}
+
 int verb_push(int argc, char **argv, struct err *e)
 {
     struct push p = { .manifest_bytes = STR_INIT(JSON_DOC_MAX) };
+    bool with_key = argc == 3 && strcmp(argv[0], "--sign-key") == 0;
     autoptr(db) db = NULL;
-    char full[REF_TEXT_MAX];
     int r;
 
-    if (argc != 1)
-        return err_set(e, ERR_USAGE, "push takes REFERENCE");
+    if (argc != 1 && !with_key)
+        return err_set(e, ERR_USAGE, "push takes [--sign-key FILE] REFERENCE");
     r = registry_open_home(&p.home, &db, e);
     if (r < 0)
         return r;
     p.db = db;
-    r = push_open(&p, argv[0], e);
-    if (r == 0)
-        r = push_run(&p, e);
-    if (r == 0) {
-        ref_full(&p.ref, full);
-        r = registry_emit(json_pack("{s:s,s:s,s:s,s:s,s:I}", "event", "done", "reference", full,
-                                    "tag", p.ref.tag, "digest", p.digest.text, "size",
-                                    (json_int_t)p.manifest_bytes.len),
-                          e);
-    }
+    r = push_signed(&p, argv[argc - 1], with_key ? argv[1] : NULL, e);
     push_done(&p);
     return r;
 }

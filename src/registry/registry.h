@@ -28,7 +28,9 @@ int verb_logout(int argc, char **argv, struct err *e);
  * REFERENCE: an image into the store. Events on stdout: pull_events.c. */
 int verb_pull(int argc, char **argv, struct err *e);
 
-/* push REFERENCE: {"event":"pushing","repository":NAME}, {"event":"layer","id":...,"state":
+/* push [--sign-key FILE] REFERENCE: {"event":"pushing","repository":NAME},
+ * {"event":"layer","id":...,"state":
  * "preparing"|"pushing"|"pushed"|"exists"|"mounted","bytes":N,"total":N,"from":REPOSITORY},
+ * {"event":"signed","tag":...,"new":BOOL},
  * {"event":"done","reference":...,"tag":...,"digest":...,"size":N}. */
 int verb_push(int argc, char **argv, struct err *e);

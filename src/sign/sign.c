@@ -277,10 +277,10 @@ static int nothing_found(const struct search *s, struct err *e)
     const char *scope = s->verifier.rule->scope;
 
     if (!s->seen && !s->why.kind)
-        return err_set(e, ERR_DENIED, "%s has no signature, and %s wants one",
+        return err_set(e, ERR_DENIED, "%s has no signature, and rule '%s' wants one",
                        s->request->repository, scope);
-    return err_set(e, ERR_DENIED, "None of the %u signatures of %s is what %s wants: %s", s->seen,
-                   s->request->repository, scope, s->why.text);
+    return err_set(e, ERR_DENIED, "None of the %u signatures of %s is what rule '%s' wants: %s",
+                   s->seen, s->request->repository, scope, s->why.text);
 }
 
 int sign_verify(const struct sign_request *request, const struct trust_rule *rule,

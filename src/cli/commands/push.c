@@ -6,10 +6,13 @@
 
 struct push_args {
     bool quiet;
+    const char *sign_key;
 };
 
 static const struct opt push_opts[] = {
     OPT_FLAG('q', "quiet", struct push_args, quiet, "Print only the reference"),
+    OPT_STR(0, "sign-key", "FILE", struct push_args, sign_key,
+            "Sign the image with this private key, as cosign does"),
     { .type = OPT_END },
 };
 
@@ -58,6 +61,10 @@ static int on_event(void *ctx, const json_t *event, struct err *e UNUSED)
         fprintf(out, "The push refers to repository [%s]\n", text(event, "repository"));
     else if (strcmp(name, "layer") == 0)
         show_layer(out, event);
+    else if (strcmp(name, "signed") == 0)
+        fprintf(out, "%s: %s\n", text(event, "tag"),
+                json_is_true(json_object_get(event, "new")) ? "Signed"
+                                                            : "Signature already exists");
     else if (strcmp(name, "done") == 0)
         fprintf(out, "%s: digest: %s size: %lld\n", text(event, "tag"), text(event, "digest"),
                 (long long)json_integer_value(json_object_get(event, "size")));
@@ -69,9 +76,12 @@ static int push_run(struct cli *cli, const void *own_args, int argc UNUSED, char
                     struct err *e)
 {
     const struct push_args *args = own_args;
-    const char *words[] = { "push", argv[0], NULL };
+    const char *plain[] = { "push", argv[0], NULL };
+    const char *with_key[] = { "push", "--sign-key", args->sign_key, argv[0], NULL };
     struct push_view view = { .cli = cli, .quiet = args->quiet };
-    struct registry_job job = { .args = words, .event = on_event, .ctx = &view };
+    struct registry_job job = { .args = args->sign_key ? with_key : plain,
+                                .event = on_event,
+                                .ctx = &view };
     struct ref ref;
     int r;
 
@@ -83,8 +93,13 @@ const struct command cmd_push = {
     .name = "push",
     .synopsis = "[OPTIONS] NAME[:TAG]",
     .summary = "Upload an image to a registry",
-    .details = "Layers that the registry has already are not sent again. What is pushed are the\n"
-               "bytes that were pulled or loaded: the digests stay the same.\n",
+    .details =
+        "Layers that the registry has already are not sent again. What is pushed are the\n"
+        "bytes that were pulled or loaded: the digests stay the same.\n"
+        "\n"
+        "--sign-key takes a PEM private key (EC, Ed25519, RSA) or one that cosign encrypted;\n"
+        "its password comes from COSIGN_PASSWORD, or the terminal. Nothing is sent to a\n"
+        "transparency log: verify with cosign verify --key --insecure-ignore-tlog.\n",
     .group = GROUP_IMAGE,
     .arg = ARG_IMAGE1,
     .min_args = 1,
