@@ -65,8 +65,11 @@ def pushing_to_another_repository_mounts(home):
         mark = r.mark()
         pushed(home, r, "other/name:x")
         asked = r.requests(mark)
-        equal([s for m, p, s in asked if m == "POST" and "mount=" in p].count(201), 2, f"mounted blobs of {asked}")
-        check(not [p for m, p, s in asked if m in ("PATCH", "PUT") and "/blobs/" in p], f"blobs were sent: {asked}")
+        layer, = layers_of(r.manifest("team/busybox:1")[2])
+        mounts = [p for m, p, s in asked if m == "POST" and "mount=" in p and s == 201]
+        check(any(layer in p for p in mounts), f"the layer was not mounted: {asked}")
+        sent = [p for m, p, s in asked if m in ("PATCH", "PUT") and "/blobs/" in p and layer.split(":")[1] in p]
+        check(not sent, f"the layer was sent: {asked}")
         contains(Peers(home.dir).crane("validate", "--remote", r.ref("other/name:x")).decode(), "PASS")
 
 
@@ -78,7 +81,7 @@ def a_large_layer_goes_up_in_chunks(home):
         for i in range(6):
             (home.dir / "noise").write_bytes(os.urandom(8 << 20))
             tar.add(home.dir / "noise", f"noise{i}")
-    run(sys.executable, TOP / "tools/mkimage.py", "tar", "--name", "x/large", "--compress", "none", layer, home.dir / "x.tar")
+    run(sys.executable, TOP / "tools/mkimage.py", "tar", "--name", "x/large", layer, home.dir / "x.tar")
     home.a3s("load", "-q", "-i", home.dir / "x.tar")
     with Registry() as r:
         home.a3s("tag", "x/large", r.ref("x/large"))
@@ -103,7 +106,7 @@ def push_quiet_prints_the_reference_only(home):
 @test
 def push_what_is_not_there(home):
     with Registry() as r:
-        refused(home, "push", r.ref("not/there"), words=["not/there", "not found|no such"])
+        refused(home, "push", r.ref("not/there"), words=["not/there", "does not exist|not found|no such"])
         equal(r.requests(), [], "requests")
 
 
