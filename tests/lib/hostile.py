@@ -21,6 +21,7 @@ import ssl
 import subprocess
 import threading
 import time
+import urllib.parse
 
 from harness import Failure, wait_for
 
@@ -95,11 +96,18 @@ class Request:
         self.handler = handler
         self.method, self.path, self.headers = handler.command, handler.path, handler.headers
         self.status = None
-        self.sent = 0  # bytes of the body
+        self.sent = 0  # bytes of the answer's body
+        self._body = None
         self.start, self.end = time.monotonic(), None
 
     def __repr__(self):
         return f"{self.method} {self.path} {self.status}"
+
+    def body(self):
+        """What came with the request."""
+        if self._body is None:
+            self._body = self.handler.rfile.read(int(self.headers.get("Content-Length", 0)))
+        return self._body
 
     def head(self, status, headers=(), reason=None):
         self.status = status
@@ -188,6 +196,7 @@ class FakeRegistry:
     def __init__(self, tls=None, host="127.0.0.1"):
         self.tls = tls
         self.blobs, self.manifests = {}, {}  # digest: bytes; (repository, tag or digest): Blob
+        self.uploads = {}  # path of an upload: bytearray
         self.rules, self.requests = [], []
         self.lock = threading.Lock()
         self.busy = 0
@@ -304,6 +313,8 @@ class FakeRegistry:
         path = re.sub("^http://[^/]*", "", request.path.split("?")[0])  # we may be asked as a proxy
         if path == "/v2/":
             return request.json(200, {})
+        if request.method in ("POST", "PATCH", "PUT") or path in self.uploads:
+            return self.upload(request, path)
         m = re.fullmatch(r"/v2/(.+)/(manifests|blobs|referrers)/([^/]+)", path)
         if not m or request.method not in ("GET", "HEAD"):
             return request.error(405 if m else 404, "UNSUPPORTED", "not here")
@@ -315,6 +326,35 @@ class FakeRegistry:
             return self.send_blob(request, self.blobs[name])
         code = {"manifests": "MANIFEST_UNKNOWN", "blobs": "BLOB_UNKNOWN", "referrers": "NOT_FOUND"}[kind]
         return request.error(404, code, "unknown")
+
+    def upload(self, request, path):
+        """POST, PATCH, GET and PUT of uploads, PUT of manifests, by the distribution spec."""
+        query = urllib.parse.parse_qs(urllib.parse.urlsplit(request.path).query)
+        if request.method == "POST":
+            if query.get("mount", [""])[0] in self.blobs:
+                return request.reply(201, b"", {"Location": "/v2/x/blobs/" + query["mount"][0]})
+            with self.lock:
+                place = f"{path}{len(self.uploads)}"
+                self.uploads[place] = bytearray()
+            return request.reply(202, b"", {"Location": place + "?state=x"})
+        if "/manifests/" in path:
+            repo, _, tag = path[len("/v2/"):].rpartition("/manifests/")
+            blob = Blob(request.body(), request.headers["Content-Type"])
+            self.manifests[repo, tag] = self.manifests[repo, blob.digest] = blob
+            return request.reply(201, b"", {"Location": path, "Docker-Content-Digest": blob.digest})
+        got = self.uploads.get(path)
+        if got is None:
+            return request.error(404, "BLOB_UPLOAD_UNKNOWN", "no such upload")
+        if request.method != "GET":
+            got += request.body()
+        if request.method == "PUT":
+            wanted = query.get("digest", [""])[0]
+            if sha256(bytes(got)) != wanted:
+                return request.error(400, "DIGEST_INVALID", "that is not what came")
+            self.blobs[wanted] = bytes(self.uploads.pop(path))
+            return request.reply(201, b"", {"Location": "/v2/x/blobs/" + wanted})
+        return request.reply(204 if request.method == "GET" else 202, b"", {
+            "Location": path + "?state=x", "Range": f"0-{max(0, len(got) - 1)}"})
 
     @staticmethod
     def range_of(request, size):
