@@ -1,8 +1,8 @@
 #include "cli/images.h"
 
 #include "cli/boxes.h"
+#include "cli/helper.h"
 #include "util/fd.h"
-#include "util/spawn.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -29,39 +29,40 @@ static int parse_lines(const struct str *text, json_t **ret, struct err *e)
     return lines ? 0 : err_set(e, ERR_LIMIT, "Out of memory");
 }
 
-/* Its end: a failure has been told on stderr. */
-static int wait_for(pid_t pid, struct err *e)
-{
-    int status = 0, r = spawn_wait(pid, &status, e);
+struct job {
+    const char *const *args;
+    int in, out; /* in -1: nothing */
+    int *out_w;  /* to close once it runs */
+    int out_r;   /* -1: out is not for us */
+    struct str *text;
+};
 
-    if (r < 0 || status == 0)
-        return r < 0 ? r : 0;
-    *e = (struct err){ .kind = ERR_SYSTEM };
-    return -ERR_SYSTEM;
-}
-
-static int start_worker(struct cli *cli, const char *const *args, int in, int out, pid_t *ret_pid,
-                        struct err *e)
+static int run_worker(struct cli *cli, const struct job *job, struct err *e)
 {
     autofree char *program = cli_helper_path(cli, "a3s-box-image");
     autofree const char **argv = NULL;
-    struct spawn_fd fds[] = { { out, 1 }, { 2, 2 }, { in, 0 } };
-    struct spawn s = {
-        .fds = fds, .fds_n = in < 0 ? 2 : 3, .parent_death_signal = SIGKILL, .no_new_privs = true
-    };
+    struct spawn_fd fds[] = { { job->out, 1 }, { 2, 2 }, { job->in, 0 } };
+    struct spawn s = { .fds = fds,
+                       .fds_n = job->in < 0 ? 2 : 3,
+                       .parent_death_signal = SIGKILL,
+                       .no_new_privs = true };
     size_t n = 0;
 
-    while (args[n])
+    while (job->args[n])
         n++;
     argv = calloc(n + 2, sizeof(*argv));
     if (!program || !argv)
         return err_set(e, ERR_LIMIT, "Out of memory");
     argv[0] = program;
-    memcpy(argv + 1, args, n * sizeof(*argv));
+    memcpy(argv + 1, job->args, n * sizeof(*argv));
     s.argv = argv;
     if (setenv("A3S_HOME", cli->home, 1) < 0)
         return err_os(e, "a3s-box-image");
-    return spawn_start(&s, ret_pid, NULL, e);
+    return cli_helper_run(
+        cli,
+        &(struct helper){
+            .spawn = &s, .out = job->out_r, .out_w = job->out_w, .text = job->text },
+        e);
 }
 
 int cli_image_worker(struct cli *cli, const char *const *args, int input_fd, json_t **ret_lines,
@@ -69,33 +70,31 @@ int cli_image_worker(struct cli *cli, const char *const *args, int input_fd, jso
 {
     autostr text = STR_INIT(WORKER_OUTPUT_MAX);
     autofd int ours = -1, theirs = -1;
-    struct err reading = { 0 };
-    int pipe_fds[2], r, rr;
-    pid_t pid;
+    int pipe_fds[2], r;
 
     if (pipe2(pipe_fds, O_CLOEXEC) < 0)
         return err_os(e, "a3s-box-image");
     ours = pipe_fds[0];
     theirs = pipe_fds[1];
-    r = start_worker(cli, args, input_fd, theirs, &pid, e);
-    if (r < 0)
-        return r;
-    close_fd(&theirs); /* only the worker holds it: its end is the end */
-    rr = fd_read_all(ours, &text, &reading);
-    r = wait_for(pid, e);
-    if (r == 0 && rr < 0) {
-        *e = reading;
-        return rr;
-    }
+    r = run_worker(cli,
+                   &(struct job){ .args = args,
+                                  .in = input_fd,
+                                  .out = theirs,
+                                  .out_w = &theirs,
+                                  .out_r = ours,
+                                  .text = &text },
+                   e);
     return r < 0 ? r : parse_lines(&text, ret_lines, e);
 }
 
 int cli_image_worker_to(struct cli *cli, const char *const *args, int output_fd, struct err *e)
 {
-    pid_t pid;
-    int r = start_worker(cli, args, -1, output_fd, &pid, e);
+    int none = -1;
 
-    return r < 0 ? r : wait_for(pid, e);
+    return run_worker(
+        cli,
+        &(struct job){ .args = args, .in = -1, .out = output_fd, .out_w = &none, .out_r = -1 },
+        e);
 }
 
 int cli_open_input(const char *path, int *ret_fd, struct err *e)

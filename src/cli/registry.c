@@ -1,8 +1,8 @@
 #include "cli/registry.h"
 
 #include "cli/boxes.h"
+#include "cli/helper.h"
 #include "util/fd.h"
-#include "util/spawn.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -28,8 +28,9 @@ static int input_file(const struct registry_job *job, int *ret_fd, struct err *e
 }
 
 /* The whole lines in `text`. */
-static int take_lines(const struct registry_job *job, struct str *text, struct err *e)
+static int take_lines(void *ctx, struct str *text, struct err *e)
 {
+    const struct registry_job *job = *(const struct registry_job **)ctx;
     size_t done = 0;
     int r = 0;
 
@@ -47,55 +48,8 @@ static int take_lines(const struct registry_job *job, struct str *text, struct e
         done = (size_t)(end - text->p) + 1;
     }
     str_drop(text, done);
-    return r;
-}
-
-static int read_events(const struct registry_job *job, int fd, struct err *e)
-{
-    autostr text = STR_INIT(LINE_MAX_BYTES);
-    int r = 0;
-
-    while (r == 0) {
-        char *room = str_reserve(&text, 4096);
-        ssize_t n = room ? read(fd, room, 4096) : -1;
-
-        if (!room)
-            return err_set(e, ERR_INTERNAL, "a3s-box-registry does not end its line");
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return err_os(e, "a3s-box-registry");
-        if (n == 0)
-            return 0;
-        str_added(&text, (size_t)n);
-        r = take_lines(job, &text, e);
-    }
-    return r;
-}
-
-static int run(const struct registry_job *job, const struct spawn *s, int out_r, int *out_w,
-               struct err *e)
-{
-    struct err reading = { 0 };
-    int status = 0, r, rr;
-    pid_t pid;
-
-    r = spawn_start(s, &pid, NULL, e);
-    close_fd(out_w); /* or the end never comes */
-    if (r < 0)
-        return r;
-    rr = read_events(job, out_r, &reading);
-    if (rr < 0)
-        (void)kill(pid, SIGTERM); /* our own child, not yet waited for */
-    r = spawn_wait(pid, &status, e);
-    if (rr < 0) {
-        *e = reading;
-        return rr;
-    }
-    if (r >= 0 && status != 0) {
-        *e = (struct err){ .kind = ERR_SYSTEM }; /* it has told why */
-        return -ERR_SYSTEM;
-    }
+    if (r == 0 && text->len > LINE_MAX_BYTES)
+        r = err_set(e, ERR_INTERNAL, "a3s-box-registry does not end its line");
     return r;
 }
 
@@ -103,6 +57,7 @@ int cli_registry(struct cli *cli, const struct registry_job *job, struct err *e)
 {
     autofree char *program = cli_helper_path(cli, "a3s-box-registry");
     autofd int in = -1, out_r = -1, out_w = -1;
+    autostr text = STR_INIT(0);
     const char *argv[32] = { program };
     int pipe_fds[2], r = 0;
     size_t n = 0;
@@ -126,5 +81,12 @@ int cli_registry(struct cli *cli, const struct registry_job *job, struct err *e)
                        .parent_death_signal = SIGKILL,
                        .no_new_privs = true };
 
-    return run(job, &s, out_r, &out_w, e);
+    return cli_helper_run(cli,
+                          &(struct helper){ .spawn = &s,
+                                            .out = out_r,
+                                            .out_w = &out_w,
+                                            .text = &text,
+                                            .more = take_lines,
+                                            .ctx = &job },
+                          e);
 }

@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
-from harness import check, contains, equal, main, test, wait_for
+from harness import busybox_tar, check, contains, equal, main, test, wait_for
 
 QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
 
@@ -343,6 +343,26 @@ def killed_exec_clients_leave_nothing(home):
         c.wait()
     wait_for(lambda: len(os.listdir(f"/proc/{pids['shim']}/fd")) == before, "connections are closed", 10)
     equal(home.out("exec", "bx", "--", "echo", "ok"), "ok")
+
+
+@test
+def a_load_that_is_ended_leaves_nothing(home):
+    tar = busybox_tar().read_bytes()
+    staged = home.path / "images" / "tmp"
+    # Whom, with what, and what the caller then sees.
+    for whom, sig, want in (("cli", signal.SIGINT, -signal.SIGINT), ("cli", signal.SIGTERM, -signal.SIGTERM),
+                            ("worker", signal.SIGKILL, 1), ("worker", signal.SIGINT, 1)):
+        p = home.popen("load", **{**QUIET, "stdin": subprocess.PIPE})
+        p.stdin.write(tar[:len(tar) // 2])
+        p.stdin.flush()
+        wait_for(lambda: list(staged.glob("*/*")), "the worker reads")
+        worker = next(iter(children(p.pid)))
+        kill(p.pid if whom == "cli" else worker, sig)
+        p.stdin.close()
+        equal(p.wait(60), want, f"load after {sig.name} of its {whom}")
+        check(gone(worker), "the worker is left")
+        equal(list(staged.iterdir()), [], "staging directories")
+        p.stdout.close(), p.stderr.close()
 
 
 @test
