@@ -6,7 +6,7 @@ Pushing: what is refused before the registry is asked.
   ! Run 'a3s-box push --help' for more information
   [2]
   $ a3s-box push reg.example/x:1
-  ! Error: An image does not exist locally with the tag: reg.example/x
+  ! Error: No such image: reg.example/x:1
   [1]
   $ a3s-box push BAD
   ! Error: Invalid reference 'BAD': <any>
