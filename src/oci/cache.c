@@ -3,6 +3,7 @@
 #include "db/db.h"
 #include "oci/image_internal.h"
 #include "oci/json.h"
+#include "oci/partial.h"
 #include "oci/store.h"
 #include "util/parse.h"
 #include "util/time.h"
@@ -217,14 +218,16 @@ int cache_trim(struct db *db, const char *home, const struct cache_limits *limit
 int cache_sweep(struct db *db, const char *home, uint64_t *ret_freed, struct err *e)
 {
     autofd int lock = store_lock(home, e);
-    uint64_t freed = 0;
+    uint64_t freed = 0, partial = 0;
     int r;
 
     if (lock < 0)
         return lock;
     r = store_sweep(home, &freed, e);
     if (r == 0)
+        r = partial_sweep(home, PARTIAL_SWEEP_ALL, &partial, e);
+    if (r == 0)
         r = content_sweep(db, home, &freed, e);
-    *ret_freed = freed;
+    *ret_freed = freed + partial;
     return r;
 }

@@ -42,7 +42,7 @@ static int in_work(struct fsck *f UNUSED, int dirfd, const char *name, struct er
 
 static int images(struct fsck *f UNUSED, int dirfd UNUSED, const char *name, struct err *e UNUSED)
 {
-    static const char *const ours[] = { "blobs", "lock", "partial", "pull", "tmp" };
+    static const char *const ours[] = { "blobs", "lock", "partial", "tmp" };
 
     for (size_t i = 0; i < ARRAY_LEN(ours); i++)
         if (strcmp(name, ours[i]) == 0)

@@ -113,17 +113,9 @@ static int sweep(int own_fd, uint64_t *freed, struct err *e)
 
 int store_sweep(const char *home, uint64_t *freed, struct err *e)
 {
-    uint64_t partial = 0;
-    int tmp = open_tmp(home, e), r;
+    int tmp = open_tmp(home, e);
 
-    if (tmp < 0)
-        return tmp;
-    r = sweep(tmp, freed, e);
-    if (r < 0 || !freed)
-        return r;
-    r = partial_sweep(home, PARTIAL_SWEEP_ALL, &partial, e);
-    *freed += partial;
-    return r;
+    return tmp < 0 ? tmp : sweep(tmp, freed, e);
 }
 
 int store_stage(const char *home, char **ret_path, int *ret_fd, struct err *e)

@@ -25,8 +25,8 @@ uint64_t store_disk_bytes(const char *path);
 /* Creates the directories if they are missing. Returns a descriptor that holds the lock. */
 int store_lock(const char *home, struct err *e) MUST_CHECK;
 
-/* Remove directories in images/tmp that no process holds locked: left by a kill -9. With `freed`,
- * what lies in images/partial as well, and its bytes are added. */
+/* Remove directories in images/tmp that no process holds locked: left by a kill -9. Adds
+ * their bytes to *freed unless that is NULL. */
 int store_sweep(const char *home, uint64_t *freed, struct err *e) MUST_CHECK;
 
 /* Remove files that no record knows: a crash came between the two. Needs the store's lock. Adds

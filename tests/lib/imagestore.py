@@ -15,6 +15,8 @@ A3S = BIN / "a3s-box"
 class Store:
     """An A3S_HOME of its own."""
 
+    worker = BIN / "a3s-box-image"
+
     def __enter__(self):
         self.tmp = tempfile.mkdtemp(prefix="a3s-images-")
         self.home = pathlib.Path(self.tmp) / "home"
@@ -58,7 +60,7 @@ class Store:
 
     def fsck(self, *args, status=0):
         """Check the store; what it says."""
-        p = subprocess.run([BIN / "a3s-box-image", "fsck", *args], env=self.env, capture_output=True, text=True)
+        p = subprocess.run([self.worker, "fsck", *args], env=self.env, capture_output=True, text=True)
         assert p.returncode == status and not p.stderr, p.stdout + p.stderr
         return p.stdout
 
