@@ -92,5 +92,6 @@ int signer_sign(const struct signer *s, struct span message, struct str *ret,
 /* Decrypt cosign's container (JSON: scrypt and NaCl's secretbox) to PKCS #8. The caller wipes
  * *ret. Only the three sets of parameters that cosign writes are accepted, so that a file cannot
  * ask for gigabytes. */
+int secretbox_check(struct span json, struct err *e) MUST_CHECK; /* the form only: cheap */
 int secretbox_open(struct span json, struct span password, struct str *ret,
                    struct err *e) MUST_CHECK;

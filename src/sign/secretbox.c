@@ -125,11 +125,24 @@ static int container_open(const struct container *c, struct span password, struc
     return r;
 }
 
+#define CONTAINER_INIT                                                                           \
+    {                                                                                            \
+        .salt = STR_INIT(SALT_MAX), .nonce = STR_INIT(crypto_secretbox_NONCEBYTES),              \
+        .box = STR_INIT(CONTAINER_MAX)                                                           \
+    }
+
+int secretbox_check(struct span json, struct err *e)
+{
+    struct container c = CONTAINER_INIT;
+    int r = container_parse(json, &c, e);
+
+    container_done(&c);
+    return r;
+}
+
 int secretbox_open(struct span json, struct span password, struct str *ret, struct err *e)
 {
-    struct container c = { .salt = STR_INIT(SALT_MAX),
-                           .nonce = STR_INIT(crypto_secretbox_NONCEBYTES),
-                           .box = STR_INIT(CONTAINER_MAX) };
+    struct container c = CONTAINER_INIT;
     int r = sodium_init() < 0 ? err_set(e, ERR_SYSTEM, "libsodium does not start")
                               : container_parse(json, &c, e);
 
