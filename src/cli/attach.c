@@ -44,23 +44,7 @@ static int lost(struct cli *cli, struct db *db, const struct box *box, struct er
 static int conclude(struct cli *cli, struct db *db, const struct box *box,
                     const struct session_result *result, struct err *e)
 {
-    switch (result->end) {
-    case SESSION_EXITED:
-    case SESSION_INTERRUPTED:
-    case SESSION_NO_READER:
-    case SESSION_STARTED:
-        return result->status;
-    case SESSION_REFUSED:
-        cli->status = result->status;
-        *e = result->error;
-        return -(int)e->kind;
-    case SESSION_DETACHED:
-        fputs("read escape sequence\n", cli->err);
-        return 0;
-    case SESSION_LOST:
-        return lost(cli, db, box, e);
-    }
-    return err_set(e, ERR_INTERNAL, "session ended for no reason");
+    return result->end == SESSION_LOST ? lost(cli, db, box, e) : session_conclude(cli, result, e);
 }
 
 int cli_start_attached(struct cli *cli, struct db *db, struct box *box, const struct attach *how,

@@ -63,7 +63,7 @@ char *cli_helper_path(const struct cli *cli, const char *name)
     return str_format("%.*s/%s", (int)(slash - cli->program), cli->program, name);
 }
 
-int cli_start_box(struct cli *cli, struct db *db, struct box *box, struct err *e)
+int cli_start_box(struct cli *cli, struct db *db, struct box *box, int *ret_status, struct err *e)
 {
     autofree char *shim = cli_helper_path(cli, "a3s-box-shim");
     struct box_start how = { .shim_path = shim, .attach_fd = -1 };
@@ -71,5 +71,5 @@ int cli_start_box(struct cli *cli, struct db *db, struct box *box, struct err *e
 
     if (!shim)
         return err_set(e, ERR_LIMIT, "Out of memory");
-    return box_start(db, cli->home, box, &how, &status, e);
+    return box_start(db, cli->home, box, &how, ret_status ? ret_status : &status, e);
 }

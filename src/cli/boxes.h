@@ -26,5 +26,7 @@ int cli_open_box(struct cli *cli, const char *name, struct db **ret_db, struct b
 /* A helper program beside this one; the caller frees. NULL without memory. */
 char *cli_helper_path(const struct cli *cli, const char *name);
 
-/* Start without attaching. */
-int cli_start_box(struct cli *cli, struct db *db, struct box *box, struct err *e) MUST_CHECK;
+/* Start without attaching. On failure *ret_status (which may be NULL) is what `run` exits with.
+ */
+int cli_start_box(struct cli *cli, struct db *db, struct box *box, int *ret_status,
+                  struct err *e) MUST_CHECK;

@@ -74,27 +74,13 @@ static int start(const struct box *box, const struct exec *x, int fd, struct err
 static int conclude(struct cli *cli, const struct box *box, const struct session_result *result,
                     struct err *e)
 {
-    switch (result->end) {
-    case SESSION_EXITED:
-        if (result->reason == EXIT_TIMEOUT)
-            fputs("Process killed: timeout exceeded\n", cli->err);
-        return result->status;
-    case SESSION_INTERRUPTED:
-    case SESSION_NO_READER:
-    case SESSION_STARTED:
-        return result->status;
-    case SESSION_REFUSED:
-        cli->status = result->status;
-        *e = result->error;
-        return -(int)e->kind;
-    case SESSION_DETACHED:
-        fputs("read escape sequence\n", cli->err);
-        return 0;
-    case SESSION_LOST: /* docker: the container has ended, and everything in it */
+    if (result->end == SESSION_LOST) { /* docker: the container has ended, and everything in it */
         cli->status = 137;
         return err_set(e, ERR_UNAVAILABLE, "Box %s has ended", box->name);
     }
-    return err_set(e, ERR_INTERNAL, "session ended for no reason");
+    if (result->end == SESSION_EXITED && result->reason == EXIT_TIMEOUT)
+        fputs("Process killed: timeout exceeded\n", cli->err);
+    return session_conclude(cli, result, e);
 }
 
 int cli_exec(struct cli *cli, struct db *own_db, const struct box *box, const struct exec *x,

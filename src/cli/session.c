@@ -421,3 +421,24 @@ int session_check_tty(bool in, bool tty, struct err *e)
         return err_set(e, ERR_INVALID, "the input device is not a TTY");
     return 0;
 }
+
+int session_conclude(struct cli *cli, const struct session_result *result, struct err *e)
+{
+    switch (result->end) {
+    case SESSION_EXITED:
+    case SESSION_INTERRUPTED:
+    case SESSION_NO_READER:
+    case SESSION_STARTED:
+        return result->status;
+    case SESSION_REFUSED:
+        cli->status = result->status;
+        *e = result->error;
+        return -(int)e->kind;
+    case SESSION_DETACHED:
+        fputs("read escape sequence\n", cli->err);
+        return 0;
+    case SESSION_LOST:
+        return err_set(e, ERR_UNAVAILABLE, "connection lost");
+    }
+    return err_set(e, ERR_INTERNAL, "session ended for no reason");
+}

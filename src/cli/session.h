@@ -10,6 +10,7 @@
 #pragma once
 
 #include "box/box.h"
+#include "cli/command.h"
 #include "cli/detach_keys.h"
 #include "util/err.h"
 
@@ -51,6 +52,10 @@ struct session_result {
 /* Pump until the session ends. The terminal is as before when it returns. Fails when our own
  * streams fail (disk full) or the other side breaks the protocol. */
 int session_run(const struct session *s, struct session_result *ret, struct err *e) MUST_CHECK;
+
+/* What the command exits with. SESSION_LOST is its caller's to explain. */
+int session_conclude(struct cli *cli, const struct session_result *result,
+                     struct err *e) MUST_CHECK;
 
 /* docker's checks of -i and -t against our standard input; status 1. */
 int session_check_tty(bool in, bool tty, struct err *e) MUST_CHECK;

@@ -64,13 +64,9 @@ static void remove_failed(struct cli *cli, struct db *db, struct box *box)
 
 static int run_detached(struct cli *cli, struct db *db, struct box *box, struct err *e)
 {
-    autofree char *shim = cli_helper_path(cli, "a3s-box-shim");
-    struct box_start start = { .shim_path = shim, .attach_fd = -1 };
     int status = 125, r;
 
-    if (!shim)
-        return err_os(e, "start box %s", box->name);
-    r = box_start(db, cli->home, box, &start, &status, e);
+    r = cli_start_box(cli, db, box, &status, e);
     cli->status = status;
     fprintf(cli->out, "%s\n", box->id); /* docker prints it in either case */
     return r;

@@ -24,7 +24,7 @@ static int start_one(struct cli *cli, struct db *db, struct box *box, const void
         return box->state != BOX_PAUSED
                    ? 0
                    : err_set(e, ERR_STATE, "cannot start a paused box, try unpause instead");
-    return cli_start_box(cli, db, box, e);
+    return cli_start_box(cli, db, box, NULL, e);
 }
 
 static int start_attached(struct cli *cli, const struct start_args *a, const char *name,
