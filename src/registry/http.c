@@ -221,6 +221,7 @@ static size_t on_body(char *data, size_t one, size_t n, void *ctx)
     bool ok;
 
     (void)curl_easy_getinfo(q->easy, CURLINFO_RESPONSE_CODE, &status);
+    q->status = (unsigned)status; /* begin() asks for it */
     if (status >= 200 && status < 300) {
         q->text.max = q->text_max;
         ok = take_body(q, data, n);
