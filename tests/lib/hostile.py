@@ -247,14 +247,16 @@ class FakeRegistry:
         return self
 
     def _rule(self, request):
-        with self.lock:
-            for rule in list(self.rules):
-                if re.fullmatch(rule[0], request.method) and rule[1].search(request.path):
+        for rule in list(self.rules):
+            if re.fullmatch(rule[0], request.method) and rule[1].search(request.path):
+                with self.lock:
+                    if rule not in self.rules:
+                        continue  # used up meanwhile
                     if rule[3] is not None:
                         rule[3] -= 1
                         if rule[3] == 0:
                             self.rules.remove(rule)
-                    yield rule[2]
+                yield rule[2]
 
     # ---- what was asked ----
 

@@ -28,7 +28,7 @@ def files(home, *where):
     found = []
     for top in where or ("images", "rootfs"):
         found += [str(p.relative_to(home.path)) for p in (home.path / top).rglob("*")
-                  if p.is_file() and p.suffix != ".lock"]
+                  if p.is_file() and p.suffix != ".lock" and p.name != "lock"]
     return sorted(found)
 
 

@@ -228,14 +228,15 @@ def a_layer_that_was_bad_on_the_disk_is_fetched_again(home):
 
 
 def random_kills(home, count, victims):
-    """kill -9 at a random moment, again and again; then a pull succeeds and finds nothing odd."""
+    """kill -9 at a random moment, then a pull: it succeeds, and the store is what it should be."""
     rnd = random.Random(count)
     with FakeRegistry() as r:
         image = r.add("a/b:1", image_of(5, 400_000))
         name = r.ref("a/b:1")
-        p = Program(home, "pull", name).wait()
-        whole = p.seconds
+        whole = Program(home, "pull", name).wait().seconds
+        present = files(home)
         home.a3s("rmi", "-f", name)
+        equal(files(home), [], "files of no image")
         finished = 0
         for i in range(count):
             p = Program(home, "pull", name)
@@ -252,19 +253,14 @@ def random_kills(home, count, victims):
                         pass
             finished += p.wait(status=None, timeout=60).p.returncode == 0
             wait_for(lambda: not home.processes(), f"round {i}: processes end after {victim} was killed", 30)
-            if home.a3s("image-inspect", name, status=None).out.strip() not in ("", "[]"):
-                home.a3s("rmi", "-f", name)
-            elif i % 10 == 9:
-                fsck(home, empty_partial=False)
-        home.a3s("pull", name)
-        fsck(home)
-        check(finished < count, "no pull was interrupted")
-        for layer in image.layers:
-            contains(files(home), f"images/blobs/sha256/{layer.digest[7:]}")
-        home.a3s("rmi", "-f", name)
-        home.a3s("image-prune", "-a", "-f", status=None)
-        left = [f for f in files(home) if not f.startswith("images/partial/")]
-        equal(left, [], "leaked")
+            home.a3s("pull", name)
+            equal(files(home), present, f"files after round {i}")
+            if i % 5 == 4:
+                fsck(home)
+            home.a3s("rmi", "-f", name)
+            equal(files(home), [], f"files of no image after round {i}")
+        check(finished < count / 2, f"{finished} of {count} pulls were not interrupted")
+        equal(len(image.layers), 5)
 
 
 @test(image=False)
@@ -304,21 +300,19 @@ def sigterm_ends_at_once(home):
 
 @test(image=False)
 def a_full_disk_is_said_and_cleaned_up(home):
-    for where, size in (("images", 3), ("rootfs", 3)):
-        path = home.path / where
-        undo = full_disk(size, path)
-        try:
-            with FakeRegistry() as r:
-                r.add("a/b:1", image_of(4, 2 * MIB))
-                refused(home, "pull", r.ref("a/b:1"), words=["No space left on device"])
-                nothing_stored(home, partial=True)
-                wait_for(lambda: not home.processes(), "all processes end", 10)
-        finally:
-            undo()
+    """A disk with room for some of it: for a layer or two, for all of them but not for the root file system."""
     with FakeRegistry() as r:
         r.add("a/b:1", image_of(4, 2 * MIB))
+        for size in (2, 6, 12, 16):
+            undo = full_disk(size, home.path)
+            try:
+                refused(home, "pull", r.ref("a/b:1"), words=["No space left on device|disk is full"])
+                wait_for(lambda: not home.processes(), "all processes end", 10)
+                nothing_stored(home, partial=True)
+            finally:
+                undo()
         home.a3s("pull", r.ref("a/b:1"))
-        fsck(home, empty_partial=False)
+        fsck(home)
 
 
 # ---- two at once -----------------------------------------------------------------------------
@@ -384,7 +378,7 @@ def run_pulls_what_is_missing(home):
         mark = r.mark()
         result = home.a3s("run", "--rm", name, "--", "echo", "here")
         equal((result.out, result.err, r.requests(mark)), ("here\n", "", []))
-        home.a3s("create", "--name", "c", "--pull", "missing", name)
+        home.a3s("create", "--name", "cc", "--pull", "missing", name)
         equal(r.requests(mark), [])
 
 
