@@ -9,6 +9,7 @@
 
 struct table {
     const struct proc_list *procs;
+    uint64_t memory_bytes;
     int64_t now_ns;
 };
 
@@ -55,10 +56,11 @@ static void cell_cpu(const struct table *t, const struct proc_row *p, struct str
     str_addf(out, "%.1f", cpu_percent(t, p));
 }
 
-static void cell_mem(const struct table *t UNUSED, const struct proc_row *p UNUSED,
-                     struct str *out)
+static void cell_mem(const struct table *t, const struct proc_row *p, struct str *out)
 {
-    str_adds(out, "-"); /* the guest does not tell of how much */
+    double of = (double)t->memory_bytes;
+
+    str_addf(out, "%.1f", of > 0 ? (double)p->rss_bytes * 100 / of : 0);
 }
 
 static void cell_state(const struct table *t UNUSED, const struct proc_row *p, struct str *out)
@@ -178,16 +180,22 @@ static const struct column bsd[] = {
     { "args", "COMMAND", cell_args },
 };
 
+static const struct column brief[] = {
+    { "pid", "PID", cell_pid },       { "tty", "TTY", cell_tty },
+    { "stat", "STAT", cell_state },   { "time", "TIME", cell_time },
+    { "args", "COMMAND", cell_args },
+};
+
 struct columns {
     struct column v[COLUMNS_MAX];
     size_t n;
 };
 
-/* "pid,comm" */
+/* "pid,comm"; "pid=Number" has the rest of the word as its header. */
 static int add_named(struct columns *c, const char *list, struct err *e)
 {
     while (*list) {
-        size_t len = strcspn(list, ", "), i;
+        size_t len = strcspn(list, ", ="), i;
 
         for (i = 0; i < ARRAY_LEN(known); i++)
             if (strlen(known[i].name) == len && !memcmp(known[i].name, list, len))
@@ -197,8 +205,14 @@ static int add_named(struct columns *c, const char *list, struct err *e)
                            (int)(len > 32 ? 32 : len), list);
         if (c->n == COLUMNS_MAX)
             return err_set(e, ERR_LIMIT, "too many columns");
-        c->v[c->n++] = known[i];
-        list += len + (list[len] != '\0');
+        c->v[c->n] = known[i];
+        list += len;
+        if (*list == '=') {
+            c->v[c->n].header = list + 1;
+            list += strlen(list);
+        }
+        list += *list != '\0';
+        c->n++;
     }
     return 0;
 }
@@ -209,45 +223,62 @@ static void use(struct columns *c, const struct column *v, size_t n)
     c->n = n;
 }
 
-/* -o, -eo and the like: where the list begins in the word ("" : the next word); else NULL. */
+/* Are these letters all options we know? BSD's come with and without a dash, as in "-aux". */
+static bool is_options(const char *letters, size_t n, bool dash)
+{
+    return strspn(letters, dash ? "eAfwaux" : "auxw") >= n;
+}
+
+/* -o, -eo, axo and the like: where the list begins in the word ("": the next word); else NULL. */
 static const char *list_in(const char *word)
 {
-    const char *o = *word == '-' ? strchr(word, 'o') : NULL;
+    bool dash = *word == '-';
+    const char *o = strchr(word, 'o');
 
-    return o && strspn(word + 1, "eAf") == (size_t)(o - word) - 1 ? o + 1 : NULL;
+    return o && is_options(word + dash, (size_t)(o - word) - dash, dash) ? o + 1 : NULL;
+}
+
+static int choose_style(struct columns *c, const char *word, struct err *e)
+{
+    bool dash = *word == '-';
+
+    word += dash;
+    if (!*word || !is_options(word, strlen(word), dash))
+        return err_set(e, ERR_UNSUPPORTED,
+                       "ps option '%s%.32s' is not known (known: -ef, aux, ax, -o LIST)",
+                       dash ? "-" : "", word);
+    if (strchr(word, 'u'))
+        use(c, bsd, ARRAY_LEN(bsd));
+    else if (strpbrk(word, "ax"))
+        use(c, brief, ARRAY_LEN(brief));
+    return 0;
 }
 
 static int choose(struct columns *c, char *const *args, struct err *e)
 {
-    bool named = false;
+    struct columns named = { .n = 0 };
+    int r = 0;
 
     use(c, full, ARRAY_LEN(full));
-    for (size_t i = 0; args[i]; i++) {
-        const char *a = args[i], *list = list_in(a);
-        int r;
+    for (size_t i = 0; args[i] && r == 0; i++) {
+        const char *list = list_in(args[i]);
 
-        if (!strcmp(a, "aux") || !strcmp(a, "-aux")) {
-            use(c, bsd, ARRAY_LEN(bsd));
-        } else if (list) {
-            if (!*list && !args[i + 1])
-                return err_set(e, ERR_INVALID, "'%.32s' needs a list of columns", a);
-            if (!named)
-                c->n = 0;
-            named = true;
-            r = add_named(c, *list ? list : args[++i], e);
-            if (r < 0)
-                return r;
-        } else if (*a != '-' || strspn(a + 1, "eAf") != strlen(a) - 1) {
-            return err_set(e, ERR_UNSUPPORTED,
-                           "ps option '%.32s' is not known (known: -ef, aux, -o LIST)", a);
-        }
+        if (list && !*list && !args[i + 1])
+            return err_set(e, ERR_INVALID, "'%.32s' needs a list of columns", args[i]);
+        if (list)
+            r = add_named(&named, *list ? list : args[++i], e);
+        else
+            r = choose_style(c, args[i], e);
     }
-    return 0;
+    if (r == 0 && named.n)
+        *c = named;
+    return r;
 }
 
-int proc_table(const struct proc_list *procs, char *const *args, struct str *out, struct err *e)
+int proc_table(const struct proc_list *procs, uint64_t memory_bytes, char *const *args,
+               struct str *out, struct err *e)
 {
-    struct table t = { procs, time_real_ns() };
+    struct table t = { procs, memory_bytes, time_real_ns() };
     struct columns c = { .n = 0 };
     int r = choose(&c, args, e);
 

@@ -283,7 +283,7 @@ static void expect_procs(char *const *args, const char *want)
     autostr out = STR_INIT(0);
     struct err e;
 
-    if (proc_table(&procs, args, &out, &e) < 0)
+    if (proc_table(&procs, 8192, args, &out, &e) < 0)
         str_addf(&out, "|%s", e.text);
     assert_string_equal(str_c(&out), want);
 }
@@ -300,7 +300,14 @@ static void test_procs(void **state UNUSED)
     expect_procs((char *[]){ (char *)"-o", NULL }, "|'-o' needs a list of columns");
     expect_procs((char *[]){ (char *)"-o", (char *)"nosuch", NULL }, "|unknown column 'nosuch'");
     expect_procs((char *[]){ (char *)"--forest", NULL },
-                 "|ps option '--forest' is not known (known: -ef, aux, -o LIST)");
+                 "|ps option '--forest' is not known (known: -ef, aux, ax, -o LIST)");
+    expect_procs((char *[]){ (char *)"-p1", NULL },
+                 "|ps option '-p1' is not known (known: -ef, aux, ax, -o LIST)");
+    expect_procs((char *[]){ (char *)"axo", (char *)"pid=The pid", (char *)"-o%mem", NULL },
+                 "The pid\t%MEM\n1\t50.0\n7\t0.0\n");
+    expect_procs((char *[]){ (char *)"ax", NULL },
+                 "PID\tTTY\tSTAT\tTIME\tCOMMAND\n1\t?\tS\t00:00:02\tsh -c x?y\n"
+                 "7\t?\t?\t00:00:00\t[kworker]\n");
 }
 
 int main(void)

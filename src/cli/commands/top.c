@@ -51,13 +51,13 @@ static void print_json(struct cli *cli, const char *text)
     json_decref(o);
 }
 
-static int print_procs(struct cli *cli, const struct proc_list *procs, const char *format,
-                       char **args, struct err *e)
+static int print_procs(struct cli *cli, const struct box *box, const struct proc_list *procs,
+                       const char *format, char **args, struct err *e)
 {
     autostr text = STR_INIT(0), aligned = STR_INIT(0);
     int r;
 
-    r = proc_table(procs, args, &text, e);
+    r = proc_table(procs, box->spec.memory_bytes, args, &text, e);
     if (r < 0)
         return r;
     if (format && !strcmp(format, "json")) {
@@ -89,7 +89,7 @@ static int top_run(struct cli *cli, const void *args, int argc UNUSED, char **ar
         return err_set(e, ERR_STATE, "Box %s is not running", box->name);
     r = box_procs(cli->home, box, &procs, e);
     if (r >= 0)
-        r = print_procs(cli, &procs, format, argv + 1, e);
+        r = print_procs(cli, box, &procs, format, argv + 1, e);
     config_done(proc_list, &procs);
     return r;
 }
@@ -98,7 +98,8 @@ const struct command cmd_top = {
     .name = "top",
     .synopsis = "[OPTIONS] BOX [PS_OPTIONS]",
     .summary = "List the processes of a box",
-    .details = "Options of ps: -ef (default), aux, -o LIST, -eo LIST\n",
+    .details = "Options of ps: -ef (default), ax, aux, -o LIST, -eo LIST. %MEM is of the box's "
+               "memory.\n",
     .group = GROUP_LOOK,
     .arg = ARG_RUNNING,
     .flags = CMD_STOP_AT_ARG,
