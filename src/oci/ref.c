@@ -1,6 +1,7 @@
 #include "oci/ref.h"
 
-#include <ctype.h>
+#include <arpa/inet.h>
+#include <stdint.h>
 #include <string.h>
 
 #define DEFAULT_HOST "docker.io"
@@ -57,43 +58,71 @@ static bool component_valid(const char *s, size_t n)
     return false;
 }
 
-static bool port_valid(const char *s, size_t n)
+static int check_port(const char *text, const char *s, size_t n, struct err *e)
 {
-    for (size_t i = 0; i < n; i++)
-        if (s[i] < '0' || s[i] > '9')
-            return false;
-    return n > 0 && n <= 5;
+    unsigned port = 0;
+    bool ok = n > 0 && n <= 5;
+
+    for (size_t i = 0; ok && i < n; i++) {
+        ok = s[i] >= '0' && s[i] <= '9';
+        port = port * 10 + (unsigned)(s[i] - '0');
+    }
+    if (ok && port > 0 && port <= UINT16_MAX)
+        return 0;
+    return err_set(e, ERR_INVALID,
+                   "Invalid reference '%.300s': the port '%.*s' is not a number from 1 to 65535",
+                   text, n > 40 ? 40 : (int)n, s);
 }
 
-/* Labels of letters, digits and inner '-', joined by dots; or "[IPv6]"; then an optional port. */
-static bool host_valid(const char *s, size_t n)
+/* Labels of letters, digits and inner '-', joined by dots. */
+static bool name_valid(const char *s, size_t n)
 {
-    size_t i = 0, start = 0;
+    size_t start = 0;
 
-    if (n && s[0] == '[') {
-        const char *end = memchr(s, ']', n);
-
-        if (!end || end == s + 1)
-            return false;
-        for (const char *p = s + 1; p < end; p++)
-            if (!isxdigit((unsigned char)*p) && *p != ':')
-                return false;
-        i = (size_t)(end - s) + 1;
-        return i == n || (s[i] == ':' && port_valid(s + i + 1, n - i - 1));
-    }
-    for (;; i++) {
-        if (i == n || s[i] == '.' || s[i] == ':') {
+    for (size_t i = 0;; i++) {
+        if (i == n || s[i] == '.') {
             if (i == start || s[start] == '-' || s[i - 1] == '-')
                 return false;
             if (i == n)
                 return true;
-            if (s[i] == ':')
-                return port_valid(s + i + 1, n - i - 1);
             start = i + 1;
         } else if (!is_alnum(s[i]) && s[i] != '-') {
             return false;
         }
     }
+}
+
+/* "[IPv6]", without a zone. */
+static bool address_valid(const char *s, size_t n)
+{
+    char address[INET6_ADDRSTRLEN];
+    struct in6_addr ignored;
+
+    if (n < 4 || n - 2 >= sizeof(address) || s[0] != '[' || s[n - 1] != ']')
+        return false;
+    memcpy(address, s + 1, n - 2);
+    address[n - 2] = '\0';
+    return inet_pton(AF_INET6, address, &ignored) == 1;
+}
+
+/* A name or an address, then an optional port. */
+static int check_host(const char *text, const char *s, size_t n, struct err *e)
+{
+    const char *end = s[0] == '[' ? memchr(s, ']', n) : s;
+    const char *colon = end ? memchr(end, ':', n - (size_t)(end - s)) : NULL;
+    size_t host = colon ? (size_t)(colon - s) : n;
+
+    if (s[0] != '[' && colon && memchr(colon + 1, ':', n - host - 1))
+        return err_set(
+            e, ERR_INVALID,
+            "Invalid reference '%.300s': the host '%.*s' is not valid: an IPv6 address "
+            "stands in brackets, as in [::1]:5000/x",
+            text, n > 60 ? 60 : (int)n, s);
+    if (s[0] == '[' ? !address_valid(s, host) : !name_valid(s, host))
+        return err_set(e, ERR_INVALID, "Invalid reference '%.300s': the host '%.*s' is not %s",
+                       text, host > 100 ? 100 : (int)host, s,
+                       s[0] == '[' ? "an IPv6 address in brackets" : "valid");
+    return colon ? check_port(text, colon + 1, n - host - 1, e) : 0;
 }
 
 static bool looks_like_host(const char *s, size_t n)
@@ -138,8 +167,11 @@ static int parse_tag(const char *text, const char *tag, struct ref *ret, struct 
     for (size_t i = 0; i < n; i++)
         ok = ok && (is_alnum(tag[i]) || strchr("_.-", tag[i]));
     if (!ok)
-        return err_set(e, ERR_INVALID, "Invalid reference '%s': the tag '%.140s' is not valid",
-                       text, tag);
+        return err_set(e, ERR_INVALID,
+                       "Invalid reference '%.300s': the tag '%.130s' is not valid: %s", text, tag,
+                       n > REF_TAG_MAX ? "it is longer than 128 characters"
+                                       : "it has letters, digits, '_', '.' and '-' only, and "
+                                         "begins with neither '.' nor '-'");
     memcpy(ret->tag, tag, n + 1);
     ret->has_tag = true;
     return 0;
@@ -152,9 +184,9 @@ static int parse_name(const char *text, const char *rest, struct ref *ret, struc
     int n;
 
     if (rest[first] == '/' && looks_like_host(rest, first)) {
-        if (!host_valid(rest, first))
-            return err_set(e, ERR_INVALID, "Invalid reference '%s': the host '%.*s' is not valid",
-                           text, (int)first, rest);
+        n = check_host(text, rest, first, e);
+        if (n < 0)
+            return n;
         (void)snprintf(ret->host, sizeof(ret->host), "%.*s", (int)first, rest);
         rest += first + 1;
         if (strcmp(ret->host, "index.docker.io") == 0)
@@ -167,6 +199,10 @@ static int parse_name(const char *text, const char *rest, struct ref *ret, struc
     n = check_path(text, rest, e);
     if (n < 0)
         return n;
+    if (*library && strlen(rest) == 64 && is_hex(rest, 64))
+        return err_set(e, ERR_INVALID,
+                       "Invalid reference '%s': the repository '%s' would look like an id", text,
+                       rest);
     n = snprintf(ret->name, sizeof(ret->name), "%s/%s%s", ret->host, library, rest);
     if (n < 0 || n > REF_NAME_MAX)
         return err_set(e, ERR_INVALID,
@@ -247,8 +283,11 @@ const char *ref_familiar_name(const char *full)
 
     if (!path)
         return full;
-    if (name && !strchr(name, '/'))
-        return name;
+    if (name && !strchr(name, '/')) {
+        size_t n = strcspn(name, ":@");
+
+        return n == 64 && is_hex(name, n) ? path : name; /* alone it would be an id */
+    }
     /* "docker.io/host.example/x" without its host would be on another one. */
     return strchr(path, '/') && looks_like_host(path, strcspn(path, "/")) ? full : path;
 }

@@ -5,7 +5,8 @@
  *
  * The first component is a host when it has a '.' or a ':', is "localhost", or has an upper-case
  * letter. Without a host it is docker.io, and a single component there gets "library/" in front.
- * Without tag and digest the tag is "latest".
+ * Without tag and digest the tag is "latest". An IPv6 host stands in brackets. 64 hexadecimal
+ * digits alone are an id, not a name.
  */
 #pragma once
 

@@ -17,7 +17,8 @@ static void good(const char *text, const char *full, const char *familiar)
     assert_int_equal(ref.path_at, strlen(ref.host) + 1);
 }
 
-#define DIGEST "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define HEX64  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define DIGEST "sha256:" HEX64
 
 static void references(void **state UNUSED)
 {
@@ -34,10 +35,16 @@ static void references(void **state UNUSED)
     good("host.example/x@" DIGEST, "host.example/x@" DIGEST, "host.example/x@" DIGEST);
     good("x:1@" DIGEST, "docker.io/library/x:1@" DIGEST, "x:1@" DIGEST);
     good("[::1]:5000/a/b:t", "[::1]:5000/a/b:t", "[::1]:5000/a/b:t");
+    good("[2001:db8::1]:5000/a/b:t@" DIGEST, "[2001:db8::1]:5000/a/b:t@" DIGEST,
+         "[2001:db8::1]:5000/a/b:t@" DIGEST);
+    good("[::ffff:127.0.0.1]:65535/a", "[::ffff:127.0.0.1]:65535/a:latest",
+         "[::ffff:127.0.0.1]:65535/a:latest");
+    good("localhost:1/x@" DIGEST, "localhost:1/x@" DIGEST, "localhost:1/x@" DIGEST);
     good("[fe80::1]/a", "[fe80::1]/a:latest", "[fe80::1]/a:latest");
     good("a__b/c-d--e.f:T_1.x-", "docker.io/a__b/c-d--e.f:T_1.x-", "a__b/c-d--e.f:T_1.x-");
     good("docker.io/host.io/x", "docker.io/host.io/x:latest", "docker.io/host.io/x:latest");
     good("Host/x", "Host/x:latest", "Host/x:latest");
+    good("docker.io/library/" HEX64 ":1", "docker.io/library/" HEX64 ":1", "library/" HEX64 ":1");
 }
 
 static void bad(const char *text, const char *why)
@@ -74,14 +81,34 @@ static void errors_name_the_part(void **state UNUSED)
     bad("a@" DIGEST "0", "digest");
     bad("a:1@", "digest ''");
     bad("ho_st.x/a", "host 'ho_st.x'");
-    bad("host:99999999/a", "host");
-    bad("host:/a", "host");
-    bad("[::1/a", "host");
-    bad("[zz]/a", "host");
+    bad("host:99999999/a", "port '99999999'");
+    bad("host:65536/a", "port '65536'");
+    bad("host:0/a", "port '0'");
+    bad("host:5k/a:1", "port '5k'");
+    bad("host:/a", "port ''");
+    bad("[::1]:/a", "port ''");
+    bad("[::1]:x/a", "port 'x'");
+    bad("[::1]5000/a", "host '[::1]5000'");
+    bad("[::1/a", "host '[::1'");
+    bad("[zz]/a", "host '[zz]'");
+    bad("[::1::2]/a", "IPv6");
+    bad("[1:2:3]/a", "IPv6");
+    bad("[fe80::1%eth0]/a", "IPv6");
+    bad("[]/a", "host '[]'");
+    bad("::1/a", "brackets");
+    bad("fe80::1:5000/a", "brackets");
+    bad("redis:7:8", "repository 'redis:7'");
+    bad("host.x/a:1@sha256:", "digest 'sha256:'");
+    bad("x@" DIGEST "@" DIGEST, "digest");
+    bad(HEX64, "look like an id");
     bad(".x/a", "host");
     bad("host.x/", "repository is missing");
     bad("a b", "repository");
     bad("a\nb", "repository");
+    memset(longest, 'a', sizeof(longest));
+    memcpy(longest, "x:", 2);
+    longest[2 + 129] = '\0';
+    bad(longest, "longer than 128");
     memset(longest, 'a', sizeof(longest));
     longest[250] = '\0'; /* with docker.io/library/ too long */
     bad(longest, "longer than 255");
