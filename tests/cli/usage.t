@@ -100,6 +100,7 @@ Docker's groups hold the same commands, some under their names there.
     load            Load images from a tar archive or stdin
     ls              List images
     prune           Remove images that nobody uses
+    pull            Download an image from a registry
     push            Upload an image to a registry
     rm              Remove one or more images
     save            Save images to a tar archive
