@@ -171,7 +171,10 @@ static int pull(struct pull *p, struct err *e)
     lock = partial_ref_lock(p->options.home, p->full, on_waiting, NULL, e);
     if (lock < 0)
         return lock;
-    r = remote_open(&p->ref, REMOTE_PULL, &options, &p->remote, e);
+    /* Also for an image that is there: who pulled it may have been killed just behind the end. */
+    r = partial_sweep(p->options.home, PARTIAL_SWEEP_OLD, NULL, e);
+    if (r == 0)
+        r = remote_open(&p->ref, REMOTE_PULL, &options, &p->remote, e);
     if (r == 0)
         r = is_up_to_date(p, e);
     if (r == 0)

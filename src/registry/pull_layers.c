@@ -102,8 +102,6 @@ static int prepare(struct pull_layers *p, struct db *db, struct err *e)
         return err_os(e, "layers");
     r = store_sweep(p->home, NULL, e);
     if (r == 0)
-        r = partial_sweep(p->home, PARTIAL_SWEEP_OLD, NULL, e);
-    if (r == 0)
         r = store_stage(p->home, &p->stage, &p->stage_fd, e);
     if (r == 0)
         r = put_text(p, "manifest", &p->image->manifest.bytes, e);
