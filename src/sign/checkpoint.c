@@ -70,22 +70,28 @@ int checkpoint_parse(const char *text, size_t len, struct checkpoint *ret, struc
     return 0;
 }
 
-/* Ed25519 keys are named as notes name them, others by the start of their log id. */
-static bool hint_fits(const struct sign_key *key, struct span name, const uint8_t *hint)
+bool checkpoint_key_id(const struct sign_key *key, struct span name, uint8_t ret[SIGN_HASH_LEN])
 {
-    uint8_t raw[32], hash[SIGN_HASH_LEN];
-    size_t len = sizeof(raw);
     autostr text = STR_INIT(TLOG_CHECKPOINT_MAX + 64);
+    uint8_t raw[32];
+    size_t len = sizeof(raw);
 
-    if (memcmp(key->id, hint, HINT_LEN) == 0)
-        return true;
     if (EVP_PKEY_get_base_id(key->pkey) != EVP_PKEY_ED25519 ||
         EVP_PKEY_get_raw_public_key(key->pkey, raw, &len) != 1)
         return false;
     str_add(&text, name.p, name.len);
     str_add(&text, "\n\x01", 2);
-    return str_add(&text, raw, len) && sign_hash(span_of(&text), hash) &&
-           memcmp(hash, hint, HINT_LEN) == 0;
+    return str_add(&text, raw, len) && sign_hash(span_of(&text), ret);
+}
+
+/* Ed25519 keys are named as notes name them, others by the start of their log id. */
+static bool hint_fits(const struct sign_key *key, struct span name, const uint8_t *hint)
+{
+    uint8_t id[SIGN_HASH_LEN];
+
+    if (checkpoint_key_id(key, name, id))
+        return memcmp(id, hint, HINT_LEN) == 0 || memcmp(key->id, hint, HINT_LEN) == 0;
+    return memcmp(key->id, hint, HINT_LEN) == 0;
 }
 
 /* Rekor names itself in the signature as at the start of the origin ("NAME - TREE"). */

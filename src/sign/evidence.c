@@ -117,6 +117,7 @@ static int check_entries(const struct evidence *ev, const struct verifier *v, st
                          struct times *times, struct err *e)
 {
     struct tlog_about about = { .message = span_of(&ev->about),
+                                .encoded = span_of(&ev->message),
                                 .signature = span_of(&ev->signature),
                                 .verifier = der,
                                 .envelope = ev->envelope };
@@ -127,7 +128,7 @@ static int check_entries(const struct evidence *ev, const struct verifier *v, st
         int64_t at_s = 0;
         int r;
 
-        if (!sign_keys_find(&v->rekor, t->log))
+        if (!tlog_find_log(t, &v->rekor))
             continue;
         r = tlog_check(t, &v->rekor, &at_s, e);
         if (r > 0)

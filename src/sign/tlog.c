@@ -108,10 +108,23 @@ static int check_proof(const struct tlog_entry *t, const struct sign_key *log, s
     return 0;
 }
 
+const struct sign_key *tlog_find_log(const struct tlog_entry *t, const struct sign_keys *logs)
+{
+    const struct sign_key *log = sign_keys_find(logs, t->log);
+    const char *text = str_c(&t->proof.checkpoint);
+    struct span origin = { .p = text, .len = strcspn(text, "\n") };
+    uint8_t id[SIGN_HASH_LEN];
+
+    for (size_t i = 0; !log && i < logs->n; i++)
+        if (checkpoint_key_id(logs->v[i], origin, id) && memcmp(id, t->log, sizeof(id)) == 0)
+            log = logs->v[i];
+    return log;
+}
+
 int tlog_check(const struct tlog_entry *t, const struct sign_keys *logs, int64_t *ret_time_s,
                struct err *e)
 {
-    const struct sign_key *log = sign_keys_find(logs, t->log);
+    const struct sign_key *log = tlog_find_log(t, logs);
     bool promised = t->promise.len > 0;
     int r = 0;
 

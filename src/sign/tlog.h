@@ -1,5 +1,5 @@
 /*
- * Entries of a transparency log (Rekor v1): what is in the log, when it came in, and the log's
+ * Entries of a transparency log (Rekor): what is in the log, when it came in, and the log's
  * word for both.
  *
  *   promise (SET)   the log's signature over body, time, index and its own id: gives the time
@@ -42,6 +42,10 @@ int tlog_parse_annotation(const char *text, size_t len, struct tlog_entry *ret,
 /* An element of verificationMaterial.tlogEntries in sigstore's bundles. */
 int tlog_parse_bundled(const json_t *o, struct tlog_entry *ret, struct err *e) MUST_CHECK;
 
+/* The log that the entry says it is in, or NULL. Logs with Ed25519 keys are named after their
+ * origin, too. */
+const struct sign_key *tlog_find_log(const struct tlog_entry *t, const struct sign_keys *logs);
+
 /* Promise and proof, both when both are there, by one of these logs. Returns 1 when *ret_time_s
  * is the log's word, 0 when only presence is proved. DENIED otherwise. */
 int tlog_check(const struct tlog_entry *t, const struct sign_keys *logs, int64_t *ret_time_s,
@@ -49,10 +53,11 @@ int tlog_check(const struct tlog_entry *t, const struct sign_keys *logs, int64_t
 
 /* What the entry must be about. */
 struct tlog_about {
-    struct span message;   /* that was signed; of an envelope: its payload */
+    struct span message;   /* payload; of an envelope: the inner one */
+    struct span encoded;   /* what the signature is over; the same without an envelope */
     struct span signature; /* the bytes */
     struct span verifier;  /* DER of the certificate, or of the public key when there is none */
-    bool envelope;         /* DSSE: kinds dsse and intoto, else hashedrekord */
+    bool envelope;         /* DSSE */
 };
 
 /* DENIED when the entry's body is about something else; UNSUPPORTED kinds are named. */
@@ -70,6 +75,9 @@ struct checkpoint {
 
 int checkpoint_parse(const char *text, size_t len, struct checkpoint *ret,
                      struct err *e) MUST_CHECK;
+/* SHA-256 of name, newline, 1 and an Ed25519 key: what notes call such a key. False for others.
+ */
+bool checkpoint_key_id(const struct sign_key *key, struct span name, uint8_t ret[SIGN_HASH_LEN]);
 /* Whether one of its signatures is by this key. */
 bool checkpoint_signed_by(const char *text, size_t len, const struct checkpoint *c,
                           const struct sign_key *key);

@@ -1,14 +1,15 @@
-/* What a log entry is about: the kinds hashedrekord 0.0.1, dsse 0.0.1 and intoto 0.0.2. */
+/* What a log entry is about: the kinds hashedrekord 0.0.1, dsse 0.0.1 and intoto 0.0.2 of Rekor
+ * v1. */
 #include "sign/b64.h"
 #include "sign/openssl.h"
 #include "sign/pem.h"
 #include "sign/read.h"
-#include "sign/tlog.h"
+#include "sign/tlog_internal.h"
 #include "util/id.h"
 
 #include <string.h>
 
-static int differs(const char *what, struct err *e)
+int tlog_differs(const char *what, struct err *e)
 {
     return err_set(e, ERR_DENIED, "The log entry is about another %s", what);
 }
@@ -39,17 +40,17 @@ static int check_hash(const json_t *o, const char *key, struct span message, str
     if (EVP_Digest(message.p, message.len, hash, &len, md, NULL) != 1)
         return err_os_at(e, ENOMEM, "log entry");
     hex_encode(hash, len, hex);
-    return strcmp(hex, value) == 0 ? 0 : differs("artifact", e);
+    return strcmp(hex, value) == 0 ? 0 : tlog_differs("artifact", e);
 }
 
-static int check_signature(const json_t *o, const char *key, struct span want, struct err *e)
+int tlog_check_signature(const json_t *o, const char *key, struct span want, struct err *e)
 {
     autostr bytes = STR_INIT(2 * SIGNATURE_MAX);
     int r = read_b64(o, key, &bytes, e);
 
     if (r < 0)
         return r;
-    return span_equal(span_of(&bytes), want) ? 0 : differs("signature", e);
+    return span_equal(span_of(&bytes), want) ? 0 : tlog_differs("signature", e);
 }
 
 /* base64(PEM(certificate or public key)) */
@@ -63,7 +64,7 @@ static int check_verifier(const json_t *o, const char *key, struct span want, st
         r = pem_only(text.p, text.len, "log entry", &b, e);
     if (r < 0)
         return r;
-    return span_equal(span_of(&b.bytes), want) ? 0 : differs("certificate or key", e);
+    return span_equal(span_of(&b.bytes), want) ? 0 : tlog_differs("certificate or key", e);
 }
 
 static int hashedrekord(const json_t *spec, const struct tlog_about *about, struct err *e)
@@ -76,14 +77,13 @@ static int hashedrekord(const json_t *spec, const struct tlog_about *about, stru
     if (r >= 0)
         r = read_obj(spec, "signature", &signature, e);
     if (r >= 0)
-        r = check_signature(signature, "content", about->signature, e);
+        r = tlog_check_signature(signature, "content", about->signature, e);
     if (r >= 0)
         r = read_obj(signature, "publicKey", &key, e);
     return r < 0 ? r : check_verifier(key, "content", about->verifier, e);
 }
 
-/* The one element of an array of objects. */
-static int only_one(const json_t *o, const char *key, json_t **ret, struct err *e)
+int tlog_only_one(const json_t *o, const char *key, json_t **ret, struct err *e)
 {
     json_t *list;
     int r = json_get_arr(o, key, &list, e);
@@ -102,9 +102,9 @@ static int dsse(const json_t *spec, const struct tlog_about *about, struct err *
     int r = check_hash(spec, "payloadHash", about->message, e);
 
     if (r >= 0)
-        r = only_one(spec, "signatures", &signature, e);
+        r = tlog_only_one(spec, "signatures", &signature, e);
     if (r >= 0)
-        r = check_signature(signature, "signature", about->signature, e);
+        r = tlog_check_signature(signature, "signature", about->signature, e);
     return r < 0 ? r : check_verifier(signature, "verifier", about->verifier, e);
 }
 
@@ -119,7 +119,7 @@ static int intoto_signature(const json_t *o, struct span want, struct err *e)
         return r;
     if (!once.len || !b64_decode(once.p, once.len, &bytes))
         return err_set(e, ERR_CORRUPT, "'sig' of the log entry is damaged");
-    return span_equal(span_of(&bytes), want) ? 0 : differs("signature", e);
+    return span_equal(span_of(&bytes), want) ? 0 : tlog_differs("signature", e);
 }
 
 static int intoto(const json_t *spec, const struct tlog_about *about, struct err *e)
@@ -132,29 +132,34 @@ static int intoto(const json_t *spec, const struct tlog_about *about, struct err
     if (r >= 0)
         r = read_obj(content, "envelope", &envelope, e);
     if (r >= 0)
-        r = only_one(envelope, "signatures", &signature, e);
+        r = tlog_only_one(envelope, "signatures", &signature, e);
     if (r >= 0)
         r = intoto_signature(signature, about->signature, e);
     return r < 0 ? r : check_verifier(signature, "publicKey", about->verifier, e);
 }
+
+enum layout { FOR_BYTES, FOR_ENVELOPE, FOR_BOTH };
 
 static int check_kind(const char *kind, const char *version, const json_t *spec,
                       const struct tlog_about *about, struct err *e)
 {
     static const struct {
         const char *kind, *version;
-        bool envelope;
-        int (*check)(const json_t *spec, const struct tlog_about *about, struct err *e);
+        enum layout layout;
+        tlog_kind_fn *check;
     } kinds[] = {
-        { "hashedrekord", "0.0.1", false, hashedrekord },
-        { "dsse", "0.0.1", true, dsse },
-        { "intoto", "0.0.2", true, intoto },
+        { "hashedrekord", "0.0.1", FOR_BYTES, hashedrekord },
+        { "dsse", "0.0.1", FOR_ENVELOPE, dsse },
+        { "intoto", "0.0.2", FOR_ENVELOPE, intoto },
+        { "hashedrekord", "0.0.2", FOR_BOTH, tlog_hashedrekord2 },
+        { "dsse", "0.0.2", FOR_ENVELOPE, tlog_dsse2 },
     };
 
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
         if (strcmp(kind, kinds[i].kind) == 0 && strcmp(version, kinds[i].version) == 0) {
-            if (kinds[i].envelope != about->envelope)
-                return differs("kind of signature", e);
+            if (kinds[i].layout != FOR_BOTH &&
+                (kinds[i].layout == FOR_ENVELOPE) != about->envelope)
+                return tlog_differs("kind of signature", e);
             return kinds[i].check(spec, about, e);
         }
     return err_set(e, ERR_UNSUPPORTED, "Log entry of kind %.30s %.10s", kind, version);

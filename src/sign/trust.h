@@ -29,6 +29,8 @@
  *            SIGSTORE_ROOT_FILE, SIGSTORE_REKOR_PUBLIC_KEY, SIGSTORE_CT_LOG_PUBLIC_KEY_FILE,
  *            SIGSTORE_TSA_CERTIFICATE_FILE.
  *
+ * Logs that know no time (Rekor v2) need "tsa_roots", too.
+ *
  * "same_repository": true refuses a signature that was made for the same image in another
  * repository (its docker-reference); otherwise copies of a signed image are as good, as cosign
  * has it. File names are relative to $A3S_HOME.

@@ -29,6 +29,7 @@ static void evidence(struct evidence *ev)
 
     for (size_t i = 0; i < ev->entries_n; i++) {
         struct tlog_about about = { .message = span_of(&ev->about),
+                                    .encoded = span_of(&ev->message),
                                     .signature = span_of(&ev->signature),
                                     .envelope = ev->envelope };
 

@@ -176,6 +176,48 @@ class Rekor:
         return entry
 
 
+class Rekor2:
+    """Rekor v2: tiles, an Ed25519 key (or another), and neither promises nor times."""
+
+    ORIGIN = "log2.rekor.example.org"
+
+    def __init__(self, key=None, size=21, at=13):
+        self.key = key or ed25519.Ed25519PrivateKey.generate()
+        self.size, self.at = size, at
+        self.id = sha256(spki(self.key))
+        if isinstance(self.key, ed25519.Ed25519PrivateKey):
+            self.id = sha256(self.ORIGIN.encode() + b"\n\1" + spki(self.key)[-32:])
+
+    def entry(self, body):
+        leaves = [leaf_hash(b"entry %d" % i) for i in range(self.size)]
+        leaves[self.at] = leaf_hash(body)
+        root = tree_hash(leaves)
+        text = f"{self.ORIGIN}\n{self.size}\n{b64(root)}\n"
+        signature = self.id[:4] + sign(self.key, text.encode())
+        kind = json.loads(body)
+        return {"logIndex": str(self.at), "logId": {"keyId": b64(self.id)},
+                "kindVersion": {"kind": kind["kind"], "version": kind["apiVersion"]},
+                "canonicalizedBody": b64(body),
+                "inclusionProof": {
+                    "logIndex": str(self.at), "rootHash": b64(root), "treeSize": str(self.size),
+                    "hashes": [b64(h) for h in tree_path(leaves, self.at)],
+                    "checkpoint": {"envelope": f"{text}\n\u2014 {self.ORIGIN} {b64(signature)}\n"}}}
+
+
+def hashedrekord2(message, signature, cert):
+    return canonical({"apiVersion": "0.0.2", "kind": "hashedrekord", "spec": {"hashedRekordV002": {
+        "data": {"algorithm": "SHA2_256", "digest": b64(sha256(message))},
+        "signature": {"content": b64(signature), "verifier": {
+            "keyDetails": "PKIX_ECDSA_P256_SHA_256", "x509Certificate": {"rawBytes": b64(cert_der(cert))}}}}}})
+
+
+def dsse2(data, signature, cert):
+    return canonical({"apiVersion": "0.0.2", "kind": "dsse", "spec": {"dsseV002": {
+        "payloadHash": {"algorithm": "SHA2_256", "digest": b64(sha256(data))},
+        "signatures": [{"content": b64(signature), "verifier": {
+            "keyDetails": "PKIX_ECDSA_P256_SHA_256", "x509Certificate": {"rawBytes": b64(cert_der(cert))}}}]}}})
+
+
 def hashedrekord(message, signature, verifier_pem):
     return canonical({"apiVersion": "0.0.1", "kind": "hashedrekord", "spec": {
         "data": {"hash": {"algorithm": "sha256", "value": sha256(message).hex()}},
@@ -329,23 +371,26 @@ class World:
         self.now = now
         self.fulcio, self.ct, self.rekor = Fulcio(self.start), CtLog(), Rekor()
         self.clock = Clock(self.start)
+        self.rekor2 = Rekor2()
 
     def files(self):
         return {"roots.pem": cert_pem(self.fulcio.root) + cert_pem(self.fulcio.cert),
                 "root-only.pem": cert_pem(self.fulcio.root), "intermediate.pem": cert_pem(self.fulcio.cert),
-                "rekor.pub": public_pem(self.rekor.key), "ctfe.pub": public_pem(self.ct.key),
+                "rekor.pub": public_pem(self.rekor.key),
+                "rekor2.pub": public_pem(self.rekor2.key), "ctfe.pub": public_pem(self.ct.key),
                 "tsa.pem": cert_pem(self.clock.root)}
 
     def trusted_root(self):
         """sigstore's trusted_root.json for `cosign --trusted-root`."""
         begin = moment(self.start).isoformat() + "Z"
-        def log(url, key):
+        def log(url, key, id_=None, details="PKIX_ECDSA_P256_SHA_256"):
             return {"baseUrl": url, "hashAlgorithm": "SHA2_256",
-                    "publicKey": {"rawBytes": b64(spki(key)), "keyDetails": "PKIX_ECDSA_P256_SHA_256",
+                    "publicKey": {"rawBytes": b64(spki(key)), "keyDetails": details,
                                   "validFor": {"start": begin}},
-                    "logId": {"keyId": b64(sha256(spki(key)))}}
+                    "logId": {"keyId": b64(id_ or sha256(spki(key)))}}
         return {"mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
-                "tlogs": [log("https://rekor.example.org", self.rekor.key)],
+                "tlogs": [log("https://rekor.example.org", self.rekor.key),
+                          log("https://" + Rekor2.ORIGIN, self.rekor2.key, self.rekor2.id, "PKIX_ED25519")],
                 "certificateAuthorities": [
                     {"subject": {"organization": "example.org", "commonName": "root"},
                      "uri": "https://fulcio.example.org",
@@ -417,6 +462,21 @@ class World:
         return bundle
 
 
+    def bundle2(self, digest, kind="hashedrekord", stamped=True, **how):
+        """Keyless, with Rekor v2 and the clock."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        cert = self.certificate(key, at=self.now - 60, **how)
+        data = statement(digest)
+        signature = sign(key, pae(data))
+        body = hashedrekord2(pae(data), signature, cert) if kind == "hashedrekord" else dsse2(data, signature, cert)
+        material = {"certificate": {"rawBytes": b64(cert_der(cert))}, "tlogEntries": [self.rekor2.entry(body)]}
+        if stamped:
+            material["timestampVerificationData"] = {
+                "rfc3161Timestamps": [{"signedTimestamp": b64(self.clock.stamp(signature))}]}
+        return {"mediaType": BUNDLE_V3, "verificationMaterial": material, "dsseEnvelope": {
+            "payload": b64(data), "payloadType": "application/vnd.in-toto+json", "signatures": [{"sig": b64(signature)}]}}
+
+
 # ---- for the unit tests in C ----------------------------------------------------------------
 
 
@@ -471,6 +531,7 @@ def good_cases(w, made):
         "bundle keyless intoto": ("keyless", w.keyless_bundle(DIGEST, kind="intoto")),
         "bundle keyless proof and clock": ("keyless both", w.keyless_bundle(DIGEST, promise=False, stamped=True, **now)),
     }
+    bundles |= {f"bundle rekor v2 {kind}": ("keyless both v2", w.bundle2(DIGEST, kind)) for kind in ("hashedrekord", "dsse")}
     return layers, bundles
 
 
@@ -520,6 +581,8 @@ def bad_cases(w, made):
         "bundle 0.1 without promise": ("keyless", w.keyless_bundle(DIGEST, version=1, promise=False), "promise"),
         "bundle 0.2 without proof": ("keyless", w.keyless_bundle(DIGEST, version=2, proof=False), "proof"),
         "bundle without time": ("keyless", w.keyless_bundle(DIGEST, promise=False), "when the signature was made"),
+        "bundle rekor v2 without time": ("keyless both v2", w.bundle2(DIGEST, stamped=False), "when the signature was made"),
+        "bundle rekor v2 elsewhere": ("keyless both v2", other.bundle2(DIGEST), "timestamp"),
         "bundle expired": ("keyless", w.keyless_bundle(DIGEST, late=HOUR), "expired"),
         "bundle elsewhere": ("p256 here", w.key_bundle(made["p256"], DIGEST), "which repository"),
     }

@@ -253,6 +253,25 @@ def keyless_accepted_by_both(home):
 
 
 @test(image=False)
+def rekor_v2(home):
+    """A log without times, and a clock: what cosign 3 writes with the public services of today."""
+    peers, world = Peers(home.dir), sigstore.World()
+    env, ours, theirs = keyless(home, world)
+    env |= {"SIGSTORE_REKOR_PUBLIC_KEY": str(home.dir / "rekor2.pub"), "SIGSTORE_TSA_CERTIFICATE_FILE": str(home.dir / "tsa.pem")}
+    other = sigstore.World(world.time)
+    with Registry() as r:
+        for name, bundle, ok in (("good", lambda d: world.bundle2(d), True),
+                                 ("no-time", lambda d: world.bundle2(d, stamped=False), False),
+                                 ("other", lambda d: other.bundle2(d), False)):
+            digest = image(r, name)
+            put_bundle(r, name, digest, bundle(digest))
+            cosign_verify(peers, r.ref(name + ":1"), *theirs, "--use-signed-timestamps", ok=ok)
+            pull(home, r.ref(name + ":1"), *ours, ok=ok, env=env)
+            if ok:
+                home.a3s("rmi", "-f", r.ref(name + ":1"))
+
+
+@test(image=False)
 def keyless_refused_by_both(home):
     peers, world = Peers(home.dir), sigstore.World()
     other = sigstore.World(world.time)

@@ -77,7 +77,7 @@ static void keyless_rule(struct trust_rule *rule, const json_t *fx, const char *
     if (strstr(name, " tsa") || strstr(name, " both"))
         add(&rule->tsa, fx, "tsa.pem");
     if (!strstr(name, " tsa"))
-        add(&rule->rekor, fx, "rekor.pub");
+        add(&rule->rekor, fx, strstr(name, " v2") ? "rekor2.pub" : "rekor.pub");
     if (strstr(name, " ignore sct"))
         rule->ignore_sct = true;
     else
@@ -416,9 +416,11 @@ static void flip_entry(struct flips *f, json_t *root, json_t *entry)
 
     flip_b64(f, root, entry, "canonicalizedBody");
     flip_b64(f, root, json_object_get(entry, "logId"), "keyId");
-    flip_b64(f, root, json_object_get(entry, "inclusionPromise"), "signedEntryTimestamp");
-    flip_number(f, root, entry, "integratedTime");
-    flip_number(f, root, entry, "logIndex");
+    if (json_object_get(entry, "inclusionPromise")) { /* it signs the other two */
+        flip_b64(f, root, json_object_get(entry, "inclusionPromise"), "signedEntryTimestamp");
+        flip_number(f, root, entry, "integratedTime");
+        flip_number(f, root, entry, "logIndex");
+    }
     flip_b64(f, root, proof, "rootHash");
     flip_number(f, root, proof, "treeSize");
     flip_number(f, root, proof, "logIndex");
@@ -450,8 +452,10 @@ static void flip_bundle(const json_t *fx, const char *name)
     json_t *entries = json_object_get(material, "tlogEntries");
     struct err e = { 0 };
     struct verifier v;
-    /* Certificates are slow: 7 is prime to 8, so that each byte and each bit has its turn. */
-    struct flips f = { .fx = fx, .v = &v, .name = name, .step = rule->kind == TRUST_KEY ? 3 : 7 };
+    /* Certificates are slow: 11 is prime to 8, so that every position in a byte has its turn. */
+    struct flips f = {
+        .fx = fx, .v = &v, .name = name, .step = rule->kind == TRUST_KEY ? 3 : 11
+    };
 
     assert_int_equal(verifier_init(&v, rule, &e), 0);
     flip_b64(&f, root, envelope, "payload");
@@ -472,6 +476,7 @@ static void test_bits_of_bundles(void **state)
     flip_bundle(*state, "bundle ed25519");
     flip_bundle(*state, "bundle logged");
     flip_bundle(*state, "bundle keyless 0.3");
+    flip_bundle(*state, "bundle rekor v2 hashedrekord");
 }
 
 static void must_refuse_layer(struct flips *f, const json_t *annotations, struct span payload,
@@ -515,7 +520,9 @@ static void flip_layer(const json_t *fx, const char *name)
     struct span span = span_text(payload);
     struct err e = { 0 };
     struct verifier v;
-    struct flips f = { .fx = fx, .v = &v, .name = name, .step = rule->kind == TRUST_KEY ? 1 : 7 };
+    struct flips f = {
+        .fx = fx, .v = &v, .name = name, .step = rule->kind == TRUST_KEY ? 1 : 11
+    };
 
     assert_int_equal(verifier_init(&v, rule, &e), 0);
     for (size_t bit = 0; bit < 8 * span.len; bit += f.step) {
@@ -524,7 +531,7 @@ static void flip_layer(const json_t *fx, const char *name)
         payload[bit / 8] ^= (char)(1 << bit % 8);
     }
     flip_annotation(&f, annotations, span, SIGNATURE_ANNOTATION);
-    f.step = 7;
+    f.step = 11;
     if (rule->kind == TRUST_KEYLESS)
         flip_annotation(&f, annotations, span, "dev.sigstore.cosign/certificate");
     if (rule->rekor.n)
