@@ -16,7 +16,7 @@
 struct bar {
     char id[16];
     char state[16];
-    char note[32]; /* "Retrying in 2s", until the next event */
+    char note[80]; /* "Retrying in 2s", until the next event; "Mounted from a/b" */
     uint64_t bytes, total;
     uint64_t mark_ns, mark_bytes; /* where the rate is measured from */
     double rate;                  /* bytes per second */
@@ -41,6 +41,12 @@ static const struct state {
     { "downloaded", "Download complete", "Download complete", false, false },
     { "unpacking", "Extracting", NULL, true, false },
     { "done", "Pull complete", "Pull complete", false, true },
+    /* Of a push. */
+    { "preparing", "Preparing", "Preparing", false, false },
+    { "pushing", "Pushing", NULL, true, false },
+    { "pushed", "Pushed", "Pushed", false, true },
+    { "present", "Layer already exists", "Layer already exists", false, true },
+    { "mounted", "Mounted", NULL, false, true },
 };
 
 static const struct state *find_state(const char *name)
@@ -133,6 +139,11 @@ static void take_layer(struct progress *p, const json_t *event, uint64_t now_ns)
             fprintf(p->o.out, "%s: %s\n", bar->id, state->line);
     }
     bar->note[0] = '\0';
+    if (strcmp(state->name, "mounted") == 0)
+        (void)snprintf(bar->note, sizeof(bar->note), "Mounted from %.60s",
+                       text_of(event, "from"));
+    if (bar->note[0] && !p->o.bars)
+        fprintf(p->o.out, "%s: %s\n", bar->id, bar->note);
     bar->bytes = number_of(event, "bytes");
     bar->total = number_of(event, "total");
     measure(bar, now_ns);

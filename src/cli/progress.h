@@ -1,5 +1,5 @@
 /*
- * What a pull shows while it goes on.
+ * What a pull or a push shows while it goes on.
  *
  * On a terminal: one line per layer, redrawn in place, with a bar, bytes and rate; never more
  * lines than the terminal has. Elsewhere: docker's plain lines, one for each thing that happened.
@@ -28,7 +28,8 @@ int progress_new(const struct progress_options *o, struct progress **ret,
                  struct err *e) MUST_CHECK;
 void progress_free(struct progress *p);
 
-/* Take in one event of a3s-box-registry (registry/pull_events.c); unknown ones are ignored.
+/* Take in one event of a3s-box-registry (registry/pull_events.c, "layer" of registry/push.c);
+ * unknown ones are ignored.
  * `cols` and `rows`: of the terminal. */
 void progress_event(struct progress *p, const json_t *event, uint64_t now_ns);
 /* Draw what has changed; bars only. */

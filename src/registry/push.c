@@ -249,7 +249,7 @@ static int push_layer(struct push *p, size_t i, struct err *e)
     if (r < 0)
         return r;
     if (r > 0)
-        return emit_layer(layer, "exists", layer->blob->size, e);
+        return emit_layer(layer, "present", layer->blob->size, e);
     r = send_blob(p, layer->blob, layer, layer->from, e);
     return r < 0 ? r : emit_layer(layer, r ? "mounted" : "pushed", layer->blob->size, e);
 }

@@ -30,7 +30,7 @@ int verb_pull(int argc, char **argv, struct err *e);
 
 /* push [--sign-key FILE] REFERENCE: {"event":"pushing","repository":NAME},
  * {"event":"layer","id":...,"state":
- * "preparing"|"pushing"|"pushed"|"exists"|"mounted","bytes":N,"total":N,"from":REPOSITORY},
+ * "preparing"|"pushing"|"pushed"|"present"|"mounted","bytes":N,"total":N,"from":REPOSITORY},
  * {"event":"signed","tag":...,"new":BOOL},
  * {"event":"done","reference":...,"tag":...,"digest":...,"size":N}. */
 int verb_push(int argc, char **argv, struct err *e);

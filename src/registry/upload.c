@@ -34,15 +34,18 @@ static int send_body(struct sending *s, struct http_request *q, uint64_t base, s
     int r = 0;
 
     while (r == 0 && v == VERDICT_AGAIN) {
-        uint64_t told = 0;
+        uint64_t told = 0, next = 0;
 
         r = side_prepare(s->side, q, s->location, t, e);
         if (r == 0)
             r = http_start(s->remote->http, q, e);
         while (r == 0 && !q->done) {
             r = http_step(s->remote->http, time_mono_ns() + TELL_MS * NS_PER_MS, NULL, 0, e);
-            if (r == 0 && s->up->sent && q->sent != told)
-                r = s->up->sent(s->up->ctx, base + (told = q->sent), e);
+            if (r < 0 || !s->up->sent || q->sent == told || time_mono_ns() < next)
+                continue;
+            told = q->sent;
+            next = time_mono_ns() + TELL_MS * NS_PER_MS;
+            r = s->up->sent(s->up->ctx, base + told, e);
         }
         if (r == 0)
             r = side_judge(s->side, q, t, &v, e);

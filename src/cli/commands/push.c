@@ -1,8 +1,12 @@
 #include "cli/registry.h"
 
+#include "cli/progress.h"
+#include "cli/terminal.h"
 #include "oci/ref.h"
+#include "util/time.h"
 
 #include <string.h>
+#include <unistd.h>
 
 struct push_args {
     bool quiet;
@@ -19,6 +23,7 @@ static const struct opt push_opts[] = {
 struct push_view {
     struct cli *cli;
     bool quiet;
+    struct progress *progress;
 };
 
 static const char *text(const json_t *event, const char *name)
@@ -28,23 +33,13 @@ static const char *text(const json_t *event, const char *name)
     return s ? s : "";
 }
 
-/* Plain lines: each change once, no running numbers. */
-static void show_layer(FILE *out, const json_t *event)
+static void show_layer(const struct push_view *v, const json_t *event)
 {
-    static const struct {
-        const char *state, *words;
-    } known[] = {
-        { "preparing", "Preparing" },
-        { "pushed", "Pushed" },
-        { "exists", "Layer already exists" },
-    };
-    const char *state = text(event, "state");
+    uint16_t cols = 80, rows = 24;
 
-    if (strcmp(state, "mounted") == 0)
-        fprintf(out, "%s: Mounted from %s\n", text(event, "id"), text(event, "from"));
-    for (size_t i = 0; i < ARRAY_LEN(known); i++)
-        if (strcmp(state, known[i].state) == 0)
-            fprintf(out, "%s: %s\n", text(event, "id"), known[i].words);
+    progress_event(v->progress, event, time_mono_ns());
+    (void)terminal_size(fileno(v->cli->out), &cols, &rows);
+    progress_draw(v->progress, cols, rows);
 }
 
 static int on_event(void *ctx, const json_t *event, struct err *e UNUSED)
@@ -60,7 +55,7 @@ static int on_event(void *ctx, const json_t *event, struct err *e UNUSED)
     if (strcmp(name, "pushing") == 0)
         fprintf(out, "The push refers to repository [%s]\n", text(event, "repository"));
     else if (strcmp(name, "layer") == 0)
-        show_layer(out, event);
+        show_layer(v, event);
     else if (strcmp(name, "signed") == 0)
         fprintf(out, "%s: %s\n", text(event, "tag"),
                 json_is_true(json_object_get(event, "new")) ? "Signed"
@@ -82,11 +77,17 @@ static int push_run(struct cli *cli, const void *own_args, int argc UNUSED, char
     struct registry_job job = { .args = args->sign_key ? with_key : plain,
                                 .event = on_event,
                                 .ctx = &view };
+    struct progress_options shown = { .out = cli->out, .bars = isatty(fileno(cli->out)) };
     struct ref ref;
     int r;
 
     r = ref_parse(argv[0], &ref, e);
-    return r < 0 ? r : cli_registry(cli, &job, e);
+    if (r == 0)
+        r = progress_new(&shown, &view.progress, e);
+    if (r == 0)
+        r = cli_registry(cli, &job, e);
+    progress_free(view.progress);
+    return r;
 }
 
 const struct command cmd_push = {
