@@ -229,6 +229,23 @@ def no_room_for_the_archive():
 
 
 @case
+def memory_does_not_grow_with_the_image():
+    def peak_kib(mib):
+        with Store() as s:
+            big_image(s, mib)
+            p = s.popen("save", "-o", "/dev/null", "big")
+            _, status, usage = os.wait4(p.pid, 0)  # of the worker, too
+            p.returncode = os.waitstatus_to_exitcode(status)
+            assert p.returncode == 0, p.stderr.read()
+            for f in (p.stdin, p.stdout, p.stderr):
+                f.close()
+            return usage.ru_maxrss
+
+    small, large = peak_kib(1), peak_kib(64)
+    assert large - small < 8 << 10, (small, large)
+
+
+@case
 def a_reader_that_goes_away():
     with Store() as s:
         big_image(s, 9)
