@@ -18,6 +18,20 @@ What users see when they type something wrong. Nothing here needs a box.
   !
   ! Run 'a3s-box --help' for more information
   [1]
+  $ a3s-box stpo 2>&1 | grep mean
+  Did you mean 'a3s-box stop'?
+  $ a3s-box pul 2>&1 | grep mean
+  Did you mean 'a3s-box pull'?
+  $ a3s-box foo
+  ! Error: unknown command: a3s-box foo
+  !
+  ! Run 'a3s-box --help' for more information
+  [1]
+  $ a3s-box stats
+  ! Error: unknown command: a3s-box stats (docker's is not supported)
+  !
+  ! Run 'a3s-box --help' for more information
+  [1]
   $ a3s-box --nosuch
   ! Error: unknown flag: --nosuch
   !
