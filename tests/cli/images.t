@@ -48,6 +48,24 @@ A root file system becomes an image.
   $ a3s-box images -f label=a=c -q
   $ a3s-box images -f label=a --format '{{.Repository}}:{{.Tag}}' one
   one:1
+
+Completion knows the names, also behind the colons at which bash cuts words.
+
+  $ a3s-box completion bash >c.sh
+  $ cat >try.sh <<'END'
+  > . ./c.sh
+  > COMP_WORDS=(a3s-box "$@")
+  > COMP_CWORD=$#
+  > _a3s_box
+  > printf '%s\n' "${COMPREPLY[@]}"
+  > END
+  $ for c in push pull history save rmi "image push" run; do bash try.sh $c reg; done | uniq -c
+        7 reg.example:5000/two:latest
+  $ bash try.sh push reg.example : 50
+  5000/two:latest
+  $ bash try.sh save -o x one:1 reg.example : 5000/two : l
+  latest
+
   $ a3s-box rmi one:1 nope
   Untagged: one:1
   ! Error: No such image: nope

@@ -94,13 +94,13 @@ const struct command cmd_push = {
     .name = "push",
     .synopsis = "[OPTIONS] NAME[:TAG]",
     .summary = "Upload an image to a registry",
-    .details =
-        "Layers that the registry has already are not sent again. What is pushed are the\n"
-        "bytes that were pulled or loaded: the digests stay the same.\n"
-        "\n"
-        "--sign-key takes a PEM private key (EC, Ed25519, RSA) or one that cosign encrypted;\n"
-        "its password comes from COSIGN_PASSWORD, or the terminal. Nothing is sent to a\n"
-        "transparency log: verify with cosign verify --key --insecure-ignore-tlog.\n",
+    .details = "Layers that the registry has already are not sent again. What is pushed are the\n"
+               "bytes that were pulled or loaded: the digests stay the same.\n"
+               "\n"
+               "--sign-key takes a PEM private key (EC, Ed25519, RSA) or one that cosign\n"
+        "encrypted; its password comes from COSIGN_PASSWORD, or the terminal. Nothing is\n"
+        "sent to a transparency log: verify with\n"
+        "cosign verify --key --insecure-ignore-tlog.\n",
     .group = GROUP_IMAGE,
     .arg = ARG_IMAGE1,
     .min_args = 1,

@@ -98,8 +98,8 @@ const struct command cmd_top = {
     .name = "top",
     .synopsis = "[OPTIONS] BOX [PS_OPTIONS]",
     .summary = "List the processes of a box",
-    .details = "Options of ps: -ef (default), ax, aux, -o LIST, -eo LIST. %MEM is of the box's "
-               "memory.\n",
+    .details = "Options of ps: -ef (default), ax, aux, -o LIST, -eo LIST.\n"
+               "%MEM is of the box's memory.\n",
     .group = GROUP_LOOK,
     .arg = ARG_RUNNING,
     .flags = CMD_STOP_AT_ARG,
