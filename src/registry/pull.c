@@ -129,6 +129,14 @@ static int has_another_name(struct pull *p, const struct pull_image *image, stru
     return 1;
 }
 
+/* What is wrong with an image says nothing without its name; a registry's errors have one. */
+static int name_it(const struct pull *p, struct err *e)
+{
+    if (strncmp(e->text, "Registry error:", 15) == 0)
+        return -(int)e->kind;
+    return err_ctx(e, "%s", ref_familiar_name(p->full));
+}
+
 static int pull_new(struct pull *p, struct err *e)
 {
     struct pull_image image = { 0 };
@@ -139,6 +147,8 @@ static int pull_new(struct pull *p, struct err *e)
     int r;
 
     r = pull_choose(p->remote, &p->ref, &p->options, &image, e);
+    if (r < 0)
+        r = name_it(p, e);
     if (r == 0)
         r = pull_check_trust(p->remote, &p->ref, image.digest.text, image.manifest.digest.text,
                              &p->options, e);
@@ -146,7 +156,9 @@ static int pull_new(struct pull *p, struct err *e)
         r = has_another_name(p, &image, e);
     if (r == 0) {
         r = pull_layers(&layers, p->db, &id, e);
-        if (r == 0)
+        if (r < 0)
+            r = name_it(p, e);
+        else
             event_done(p->full, image.digest.text, id.text, true);
     }
     pull_image_done(&image);
