@@ -6,6 +6,7 @@
 
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 
 static const struct verb {
     const char *name, *synopsis;
@@ -43,6 +44,7 @@ int main(int argc, char **argv)
     int r;
 
     log_init("a3s-box-registry");
+    (void)setrlimit(RLIMIT_CORE, &(struct rlimit){ 0 }); /* there would be passwords in it */
     (void)signal(SIGPIPE, SIG_IGN); /* a dead peer is an error of write(), not our end */
     r = run(argc, argv, &e);
     if (r >= 0)

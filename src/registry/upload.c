@@ -59,7 +59,6 @@ static void set_body(const struct sending *s, struct http_request *q, uint64_t a
     q->body = s->up->data ? (const char *)s->up->data + at : "";
     q->body_at = at;
     q->body_len = n;
-    q->idle_s = COMMIT_IDLE_S;
 }
 
 /* The Location of a reply becomes ours. */
@@ -141,6 +140,7 @@ static int commit(struct sending *s, uint64_t at, uint64_t n, struct tries *t,
     if (!s->location || !http_request_header(q, "Content-Type: application/octet-stream"))
         return err_set(e, ERR_LIMIT, "Out of memory");
     q->method = HTTP_PUT;
+    q->idle_s = COMMIT_IDLE_S;
     set_body(s, q, at, n);
     return send_body(s, q, at, t, e);
 }
