@@ -3,7 +3,6 @@
 #include "db/db.h"
 #include "oci/image.h"
 #include "registry/registry.h"
-#include "sign/trust.h"
 #include "util/log.h"
 
 #include <string.h>
@@ -175,7 +174,7 @@ static int pull(struct pull *p, struct err *e)
     const struct remote_options options = { .home = p->options.home };
     int lock, r;
 
-    r = trust_check_allowed(p->options.home, p->ref.name, e);
+    r = pull_check_before(&p->ref, &p->options, e);
     if (r < 0)
         return r;
     event_pulling(&p->ref);

@@ -43,6 +43,11 @@ void pull_image_done(struct pull_image *image);
 int pull_choose(struct remote *remote, const struct ref *ref, const struct pull_options *o,
                 struct pull_image *ret, struct err *e) MUST_CHECK;
 
+/* Whether an image of that name may be used, as far as that can be said without asking anybody.
+ */
+int pull_check_before(const struct ref *ref, const struct pull_options *o,
+                      struct err *e) MUST_CHECK;
+
 /* Whether the image may be used: the trust policy, and the --verify options. `digest` is what the
  * reference stands for, `manifest_digest` the platform's manifest (often the same). Called before
  * any layer is fetched, and again for an image that is there already. DENIED when not. */

@@ -78,25 +78,61 @@ static int check_policy(const struct sign_request *request, struct remote *remot
     return trust_remember(home, manifest_digest, rule, request->repository, result.how, e);
 }
 
-static int check_demands(const struct sign_request *request, struct remote *remote,
-                         const struct trust_demand *d, struct err *e)
+/* What the command line demands: at most one rule for a key and one for an identity, NULL for
+ * none. */
+struct demanded {
+    struct trust_rule *v[2];
+};
+
+static void demanded_done(struct demanded *d)
 {
-    autoptr(trust_rule) key = NULL;
-    autoptr(trust_rule) identity = NULL;
-    struct sign_result result;
+    trust_rule_free(d->v[0]);
+    trust_rule_free(d->v[1]);
+}
+
+static int read_demands(const struct trust_demand *d, struct demanded *ret, struct err *e)
+{
     int r = 0;
 
     if (!d->verify_issuer != !d->verify_identity)
         return err_set(e, ERR_USAGE, "--verify-issuer and --verify-identity need each other");
     if (d->verify_key)
-        r = trust_from_key(d->verify_key, &key, e);
-    if (r >= 0 && key)
-        r = check_rule(request, key, remote, &result, e);
+        r = trust_from_key(d->verify_key, &ret->v[0], e);
     if (r >= 0 && d->verify_identity)
-        r = trust_from_identity(d->home, d->verify_issuer, d->verify_identity, &identity, e);
-    if (r >= 0 && identity)
-        r = check_rule(request, identity, remote, &result, e);
+        r = trust_from_identity(d->home, d->verify_issuer, d->verify_identity, &ret->v[1], e);
     return r;
+}
+
+static int check_demands(const struct sign_request *request, struct remote *remote,
+                         const struct trust_demand *d, struct err *e)
+{
+    struct demanded rules = { 0 };
+    struct sign_result result;
+    int r = read_demands(d, &rules, e);
+
+    for (size_t i = 0; r >= 0 && i < ARRAY_LEN(rules.v); i++)
+        if (rules.v[i])
+            r = check_rule(request, rules.v[i], remote, &result, e);
+    demanded_done(&rules);
+    return r;
+}
+
+int trust_check_before(const struct ref *ref, const struct trust_demand *demand, struct err *e)
+{
+    autoptr(trust_rule) policy = NULL;
+    struct demanded rules = { 0 };
+    int r = read_demands(demand, &rules, e);
+
+    for (size_t i = 0; r >= 0 && i < ARRAY_LEN(rules.v); i++)
+        if (rules.v[i])
+            r = sign_check_rule(rules.v[i], e);
+    demanded_done(&rules);
+    if (r >= 0)
+        r = trust_find(demand->home, ref->name, &policy, e);
+    if (r >= 0 && policy->kind == TRUST_REJECT)
+        return err_set(e, ERR_DENIED, "The trust policy rejects images of %s (rule '%s')",
+                       ref->name, policy->scope);
+    return r < 0 ? r : sign_check_rule(policy, e);
 }
 
 int trust_check_remote(struct remote *remote, const struct ref *ref, const char *digest,

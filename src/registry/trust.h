@@ -13,6 +13,11 @@ struct trust_demand {
     const char *verify_issuer, *verify_identity; /* both, or none */
 };
 
+/* Before anybody is asked for anything: whether the policy and the demands make sense, their
+ * files can be read, and images of the repository are not rejected altogether. */
+int trust_check_before(const struct ref *ref, const struct trust_demand *demand,
+                       struct err *e) MUST_CHECK;
+
 /* Whether the trust policy and the demands allow the image. `digest` is what the reference stands
  * for, `manifest_digest` the platform's manifest (often the same). What the policy wanted and got
  * is remembered for run and create. DENIED when a signature is missing or wrong. */

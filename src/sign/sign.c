@@ -283,6 +283,16 @@ static int nothing_found(const struct search *s, struct err *e)
                    s->seen, s->request->repository, scope, s->why.text);
 }
 
+int sign_check_rule(const struct trust_rule *rule, struct err *e)
+{
+    struct verifier v;
+    int r = verifier_init(&v, rule, e);
+
+    if (r >= 0)
+        verifier_done(&v);
+    return r;
+}
+
 int sign_verify(const struct sign_request *request, const struct trust_rule *rule,
                 const struct sign_source *source, struct sign_result *ret, struct err *e)
 {

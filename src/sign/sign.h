@@ -48,6 +48,9 @@ struct sign_result {
     char how[256];               /* for people: by whom, in which layout */
 };
 
+/* Whether the keys and certificates that a rule names can be used. */
+int sign_check_rule(const struct trust_rule *rule, struct err *e) MUST_CHECK;
+
 /* DENIED with the reason when no signature meets the rule, or the rule rejects the image. A
  * registry that cannot be asked is an error, too: nothing is accepted then. */
 int sign_verify(const struct sign_request *request, const struct trust_rule *rule,

@@ -200,17 +200,6 @@ int trust_find(const char *home, const char *repository, struct trust_rule **ret
     return 0;
 }
 
-int trust_check_allowed(const char *home, const char *repository, struct err *e)
-{
-    autoptr(trust_rule) rule = NULL;
-    int r = trust_find(home, repository, &rule, e);
-
-    if (r >= 0 && rule->kind == TRUST_REJECT)
-        return err_set(e, ERR_DENIED, "The trust policy rejects images of %s (rule '%s')",
-                       repository, rule->scope);
-    return r;
-}
-
 int trust_from_key(const char *path, struct trust_rule **ret, struct err *e)
 {
     autoptr(trust_rule) rule = NULL;

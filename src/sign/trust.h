@@ -85,10 +85,6 @@ DEFINE_AUTOPTR(trust_rule)
 int trust_find(const char *home, const char *repository, struct trust_rule **ret,
                struct err *e) MUST_CHECK;
 
-/* Before anybody is asked for anything: DENIED when images of the repository are rejected, and an
- * error when the policy is broken. */
-int trust_check_allowed(const char *home, const char *repository, struct err *e) MUST_CHECK;
-
 /* What --verify-key, and --verify-issuer with --verify-identity, demand on top. */
 int trust_from_key(const char *path, struct trust_rule **ret, struct err *e) MUST_CHECK;
 int trust_from_identity(const char *home, const char *issuer, const char *identity,

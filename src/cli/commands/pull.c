@@ -45,7 +45,10 @@ const struct command cmd_pull = {
     .name = "pull",
     .synopsis = "[OPTIONS] NAME[:TAG|@DIGEST]",
     .summary = "Download an image from a registry",
-    .details = "What is interrupted is gone on with by the next pull of the image.\n",
+    .details = "What is interrupted is gone on with by the next pull of the image.\n"
+               "\n"
+               "$A3S_HOME/trust.json says which images need whose signature (cosign's formats);\n"
+               "--verify-key and --verify-identity demand one on top, for this pull only.\n",
     .group = GROUP_IMAGE,
     .arg = ARG_IMAGE1,
     .min_args = 1,
