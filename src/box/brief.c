@@ -6,9 +6,11 @@
 
 #define COLUMNS                                                                                  \
     "id, state, created_ns, started_ns, finished_ns, exit_code, shim_pid, shim_start, name, "    \
-    "error, image, image_id, command, labels, network, platform"
+    "error, image, image_id, command, labels, network, platform, "                               \
+    "(SELECT size_bytes FROM image_content c WHERE c.image_id = boxes.image_id)"
 #define FIRST_TEXT 8
 #define TEXTS      8
+#define IMAGE_SIZE (FIRST_TEXT + TEXTS)
 
 void box_list_done(struct box_list *list)
 {
@@ -72,6 +74,7 @@ static int read_row(struct stmt *st, struct box_brief *ret, struct err *e)
     b.started_ns = stmt_i64(st, 3);
     b.finished_ns = stmt_i64(st, 4);
     b.exit_code = (int)stmt_i64(st, 5);
+    b.image_bytes = (uint64_t)stmt_i64(st, IMAGE_SIZE);
     r = read_texts(st, &b, e);
     if (r == 0)
         *ret = b;

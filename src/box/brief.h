@@ -11,6 +11,7 @@ struct box_brief {
     enum box_state state;
     int64_t created_ns, started_ns, finished_ns; /* as in struct box */
     int exit_code;
+    uint64_t image_bytes; /* of the image, unpacked; 0 when it is gone */
     const char *name, *error, *image, *image_id;
     const char *command;  /* entrypoint and command, words joined by blanks */
     const char *labels;   /* a JSON object with strings in it; "": none */

@@ -209,7 +209,14 @@ static void add_age(const struct box_brief *box, const struct box_row_how *how, 
 
 static void add_size(const struct box_brief *box, const struct box_row_how *how, struct str *out)
 {
-    human_size(how->size ? box_disk_used(how->home, box->id) : 0, out);
+    uint64_t used = how->size ? box_disk_used(how->home, box->id) : 0;
+
+    human_size(used, out);
+    if (!how->size || !box->image_bytes)
+        return;
+    str_adds(out, " (virtual ");
+    human_size(used + box->image_bytes, out);
+    str_addc(out, ')');
 }
 
 static void add_state(const struct box_brief *box, const struct box_row_how *how UNUSED,

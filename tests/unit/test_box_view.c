@@ -140,6 +140,28 @@ static void test_fields(void **state UNUSED)
     free(b.text);
 }
 
+static void test_size(void **state UNUSED)
+{
+    struct box_brief b = { .command = "",
+                           .name = "",
+                           .error = "",
+                           .image = "",
+                           .labels = "",
+                           .network = "",
+                           .platform = "",
+                           .image_bytes = 1980000 };
+    struct box_row_how how = { .now_ns = NOW, .home = "/nonexistent" };
+    json_t *plain = box_row(&b, &how), *measured;
+
+    how.size = true;
+    measured = box_row(&b, &how);
+    assert_string_equal(json_string_value(json_object_get(plain, "Size")), "0B");
+    assert_string_equal(json_string_value(json_object_get(measured, "Size")),
+                        "0B (virtual 1.98MB)");
+    json_decref(plain);
+    json_decref(measured);
+}
+
 static void test_text_that_is_no_utf8(void **state UNUSED)
 {
     struct box_brief b = { .command = "a \xff",
@@ -313,13 +335,10 @@ static void test_procs(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_status),
-        cmocka_unit_test(test_row),
-        cmocka_unit_test(test_all_columns),
-        cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_text_that_is_no_utf8),
-        cmocka_unit_test(test_filters),
-        cmocka_unit_test(test_inspect),
+        cmocka_unit_test(test_status),      cmocka_unit_test(test_row),
+        cmocka_unit_test(test_all_columns), cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_size),        cmocka_unit_test(test_text_that_is_no_utf8),
+        cmocka_unit_test(test_filters),     cmocka_unit_test(test_inspect),
         cmocka_unit_test(test_procs),
     };
 
