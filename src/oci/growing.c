@@ -184,12 +184,14 @@ int feed_read(struct feed *f, struct growth_msg *ret, struct err *e)
     struct growth_msg m = { 0 };
     ssize_t n;
 
+    /* The other end closed with messages unread: that is told first, once, and then comes what it
+     * sent before. */
     do
         n = recv(f->socket, &m, sizeof(m), 0);
-    while (n < 0 && errno == EINTR);
+    while (n < 0 && (errno == EINTR || errno == ECONNRESET));
     if (n < 0 && errno == EAGAIN)
         return 0;
-    if (n < 0 && errno != ECONNRESET)
+    if (n < 0)
         return err_os(e, "a3s-box-image");
     if (n <= 0)
         return err_set(e, ERR_UNAVAILABLE, "a3s-box-image has ended early");

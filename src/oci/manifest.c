@@ -50,6 +50,14 @@ static int parse_descriptor(const json_t *o, struct descriptor *ret, struct err 
     return ret->media_type ? 0 : err_os(e, "descriptor");
 }
 
+/* In a manifest the size is not optional. */
+static int parse_content(const json_t *o, struct descriptor *ret, struct err *e)
+{
+    if (!json_is_integer(json_object_get(o, "size")))
+        return err_set(e, ERR_CORRUPT, "'size' is not a positive number");
+    return parse_descriptor(o, ret, e);
+}
+
 static int check_schema(const json_t *o, struct err *e)
 {
     uint64_t version = 0;
@@ -80,7 +88,7 @@ static int parse_layers(const json_t *o, struct manifest *m, struct err *e)
     json_array_foreach(layers, i, item)
     {
         m->layers_n = i + 1;
-        r = parse_descriptor(item, &m->layers[i], e);
+        r = parse_content(item, &m->layers[i], e);
         if (r < 0)
             return err_ctx(e, "layer %zu", i);
         if (strstr(m->layers[i].media_type, ".foreign."))
@@ -109,7 +117,7 @@ int manifest_parse(const void *text, size_t len, struct manifest *ret, struct er
     if (r == 0 && !config)
         r = err_set(e, ERR_CORRUPT, "there is no 'config'");
     if (r == 0)
-        r = parse_descriptor(config, &m.config, e);
+        r = parse_content(config, &m.config, e);
     if (r == 0)
         r = parse_layers(o, &m, e);
     if (r < 0) {

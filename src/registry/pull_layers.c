@@ -58,6 +58,8 @@ static int take_partial(struct pull_layers *p, struct pull_layer *layer, const c
     }
     layer->bytes = layer->partial.have;
     layer->resumed = layer->bytes > 0;
+    if (layer->bytes == layer->size)
+        layer->state = LAYER_DOWNLOADED;
     if (linkat(AT_FDCWD, layer->partial.path, p->stage_fd, file, 0) < 0)
         return err_os(e, "link %s", layer->partial.path);
     return 0;
@@ -261,13 +263,12 @@ static int run(struct pull_layers *p, struct err *e)
     }
 }
 
-/* Worth going on with another time? Not when it was wrong, or filled the disk. */
-static bool worth_keeping(const struct err *e)
+/* Worth going on with another time? Not when it was refused or wrong, or filled the disk. */
+static bool worth_keeping(const struct pull_layer *layer, const struct err *e)
 {
-    if (e->os == ENOSPC || e->os == EDQUOT)
+    if (!e || e->os == ENOSPC || e->os == EDQUOT || !layer->bytes)
         return false;
-    return e->kind != ERR_CORRUPT && e->kind != ERR_LIMIT && e->kind != ERR_UNSUPPORTED &&
-           e->kind != ERR_INVALID;
+    return e->kind == ERR_UNAVAILABLE || e->kind == ERR_TIMEOUT || e->kind == ERR_CANCELED;
 }
 
 static void finish(struct pull_layers *p, const struct err *e)
@@ -280,7 +281,7 @@ static void finish(struct pull_layers *p, const struct err *e)
 
         if (layer->fd >= 0 && layer->partial.fd < 0)
             close_fd(&layer->fd);
-        if (e && worth_keeping(e))
+        if (worth_keeping(layer, e))
             partial_close(&layer->partial);
         else
             partial_remove(&layer->partial);

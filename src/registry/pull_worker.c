@@ -110,7 +110,7 @@ static void note(struct pull_layers *p, const struct growth *g)
     struct pull_layer *layer = by_number(p, g->file);
     bool whole = layer && layer->bytes == layer->size;
 
-    if (!layer || layer->state == LAYER_DONE)
+    if (!layer || layer->state == LAYER_DONE || layer->state == LAYER_EXISTS)
         return;
     layer->unpacked = g->bytes;
     if (g->kind == GROWTH_PASSED)
