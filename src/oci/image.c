@@ -246,22 +246,40 @@ static int only_row(struct stmt *st, char **ret, struct err *e)
     return 0;
 }
 
+/* By digest: what was pulled under just that name; else any tag of that repository whose manifest
+ * it is (an index stands for several, when several of its platforms were pulled). */
+static int find_digest(struct db *db, const struct ref *ref, char **ret, struct err *e)
+{
+    autostmt st = { 0 };
+    int r;
+
+    r = stmt_open(db, &st, e, "SELECT image_id FROM images WHERE reference = ?1 || '@' || ?2",
+                  "ss", ref->name, ref->digest);
+    if (r >= 0)
+        r = only_row(&st, ret, e);
+    if (r != -(int)ERR_NOT_FOUND)
+        return r;
+    err_clear(e);
+    stmt_done(&st);
+    r = stmt_open(db, &st, e,
+                  "SELECT DISTINCT image_id FROM images WHERE (manifest_digest = ?1 OR"
+                  " repo_digest = ?1 OR image_id = ?1) AND (substr(reference, 1, length(?2) "
+                  "+ 1) = ?2 || ':' OR"
+                  " substr(reference, 1, length(?2) + 1) = ?2 || '@')",
+                  "ss", ref->digest, ref->name);
+    return r < 0 ? r : only_row(&st, ret, e);
+}
+
 static int find_reference(struct db *db, const struct ref *ref, char **ret, struct err *e)
 {
     autostmt st = { 0 };
     char full[REF_TEXT_MAX];
     int r;
 
+    if (ref->digest[0])
+        return find_digest(db, ref, ret, e);
     ref_full(ref, full);
-    if (!ref->digest[0])
-        r = stmt_open(db, &st, e, "SELECT image_id FROM images WHERE reference = ?", "s", full);
-    else /* any tag of that repository whose manifest it is */
-        r = stmt_open(db, &st, e,
-                      "SELECT DISTINCT image_id FROM images WHERE (manifest_digest = ?1 OR"
-                      " repo_digest = ?1 OR image_id = ?1) AND (substr(reference, 1, length(?2) "
-                      "+ 1) = ?2 || ':' OR"
-                      " substr(reference, 1, length(?2) + 1) = ?2 || '@')",
-                      "ss", ref->digest, ref->name);
+    r = stmt_open(db, &st, e, "SELECT image_id FROM images WHERE reference = ?", "s", full);
     return r < 0 ? r : only_row(&st, ret, e);
 }
 
@@ -289,6 +307,7 @@ int image_resolve(struct db *db, const char *query, struct ref *ret_ref, char **
                   struct err *e)
 {
     struct err why = { 0 };
+    bool several = false;
     struct ref ref;
     int r;
 
@@ -296,12 +315,15 @@ int image_resolve(struct db *db, const char *query, struct ref *ret_ref, char **
     r = ref_parse(query, &ref, &why);
     if (r == 0) {
         r = find_reference(db, &ref, ret_id, &why);
+        several = r == -(int)ERR_INVALID;
         if (r == 0)
             *ret_ref = ref;
     }
     if (r == -(int)ERR_NOT_FOUND || r == -ERR_INVALID) {
         err_clear(&why);
         r = find_id(db, query, ret_id, &why);
+        if (r == -(int)ERR_NOT_FOUND && several)
+            r = -(int)ERR_INVALID;
     }
     if (r == -(int)ERR_NOT_FOUND)
         return err_set(e, ERR_NOT_FOUND, "No such image: %s", query);
