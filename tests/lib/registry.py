@@ -348,6 +348,7 @@ class Peers:
         self.dir = pathlib.Path(where) / "peers"
         self.docker = self.dir / "docker"
         self.docker.mkdir(parents=True, exist_ok=True)
+        (self.docker / "config.json").write_text("{}")  # some want it to be there
         (self.dir / "policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
         self.built = pathlib.Path(os.environ.get("A3S_PEERS") or "/nonexistent")
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(("A3S_", "COSIGN_", "SIGSTORE_"))}
