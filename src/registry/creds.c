@@ -129,7 +129,9 @@ static int helper_answer(const struct str *out, struct creds *ret, struct err *e
         r = json_get_str(j, "Secret", &secret, e);
     if (r < 0)
         return r;
-    if (!user || !secret || !*secret)
+    if (user && secret && !*secret)
+        return 0; /* docker-credential-pass, about what it has erased */
+    if (!user || !secret)
         return err_set(e, ERR_CORRUPT, "its answer has no Username or Secret");
     if (strcmp(user, "<token>") == 0) {
         ret->identity = strdup(secret);

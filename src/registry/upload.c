@@ -196,12 +196,15 @@ static int send_chunk(struct sending *s, struct tries *t, struct err *e)
     if (r < 0)
         return r;
     if (!reply_good(&q)) {
-        if (!q.failed && q.status != 416 && !reply_transient(&q))
-            return reply_error(s->side->name, &q, e);
-        if (q.failed && !q.transient)
+        bool no_chunks = !q.failed && (q.status == 400 || q.status == 405 || q.status == 411 ||
+                                       q.status == 415 || q.status == 501);
+
+        if (q.failed ? !q.transient
+                     : !no_chunks && q.status != 404 && q.status != 416 && !reply_transient(&q))
             return reply_error(s->side->name, &q, e);
         (void)reply_error(s->side->name, &q, &s->why);
         log_info("upload at %llu: %s", (unsigned long long)s->offset, s->why.text);
+        s->chunk = no_chunks ? UINT64_MAX : s->chunk; /* then in one piece, from the start */
         return 0;
     }
     s->offset += n;
@@ -223,6 +226,8 @@ static int recover(struct sending *s, unsigned failures, struct err *e)
         *e = s->why;
         return -(int)e->kind;
     }
+    if (s->chunk == UINT64_MAX)
+        return 0;
     r = http_pause(s->remote->http, retry_pause_ms(&s->remote->limits, failures, 0), e);
     return r < 0 ? r : ask_offset(s, e);
 }

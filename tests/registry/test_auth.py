@@ -250,6 +250,18 @@ def a_credential_helper_keeps_the_password(home):
         equal(json.loads((where / "secrets.json").read_text()), {})
 
 
+@test
+def a_helper_that_answers_with_nothing_has_nothing(home):
+    """As docker-credential-pass does about what it has erased."""
+    helper(home, text="""#!/bin/sh
+[ "$1" = get ] && echo '{"ServerURL":"","Username":"","Secret":""}'
+""")
+    configure(home, {"credsStore": "test"})
+    with Registry(users=ANN) as r:
+        home.a3s("tag", "local/busybox", r.ref("a/b:1"))
+        refused(home, "push", r.ref("a/b:1"), words=["401|denied|unauthorized|authenticat"])
+
+
 @test(image=False)
 def a_helper_for_one_registry_only(home):
     where = helper(home)

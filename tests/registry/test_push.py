@@ -88,6 +88,16 @@ def a_registry_that_forgets_the_upload_gets_it_again(home):
 
 
 @test(image=False)
+def a_registry_without_chunks_gets_it_in_one_piece(home):
+    with FakeRegistry() as r:
+        name = large(home, r)
+        r.on("PATCH", "/uploads/", lambda q: q.body() is None or q.error(405, "UNSUPPORTED", "no chunks here"))
+        home.a3s("push", name)
+        complete(home, r, "a/large")
+        equal(r.count("PATCH"), 1, "chunks that were tried")
+
+
+@test(image=False)
 def chunks_as_large_as_the_registry_wants_them(home):
     with FakeRegistry() as r:
         name = large(home, r)
