@@ -8,7 +8,8 @@
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 
-#define READ_BYTES ((size_t)64 << 10)
+#define READ_BYTES         ((size_t)64 << 10)
+#define GRANDCHILD_WAIT_MS 5000 /* it has been killed; a disk may hold it */
 
 struct run {
     const struct helper *h;
@@ -93,10 +94,22 @@ static int start(struct run *run, sigset_t *ret_old, struct err *e)
     return r;
 }
 
+/* Who is killed leaves what it worked on; who was started by it may take a moment to follow. */
+static void sweep(struct cli *cli, const struct helper *h)
+{
+    struct pollfd fd = { h->grandchild ? *h->grandchild : -1, POLLIN, 0 };
+    struct err ignored;
+
+    if (fd.fd >= 0)
+        (void)poll(&fd, 1, GRANDCHILD_WAIT_MS);
+    if (store_sweep(cli->home, NULL, &ignored) < 0)
+        err_clear(&ignored); /* the next load does it */
+}
+
 int cli_helper_run(struct cli *cli, const struct helper *h, struct err *e)
 {
     struct run run = { .h = h, .pidfd = -1, .signal_fd = -1, .out_open = h->out >= 0 };
-    struct err reading = { 0 }, ignored;
+    struct err reading = { 0 };
     int status = 0, r, rr;
     sigset_t old;
 
@@ -105,8 +118,8 @@ int cli_helper_run(struct cli *cli, const struct helper *h, struct err *e)
     if (r == 0) {
         rr = follow(&run, &reading);
         r = spawn_wait(run.pid, &status, e);
-        if (r == 0 && (status >= 128 || run.caught) && store_sweep(cli->home, NULL, &ignored) < 0)
-            err_clear(&ignored);                    /* the next load does it */
+        if (r == 0 && (status >= 128 || run.caught))
+            sweep(cli, h);
         (void)sigprocmask(SIG_SETMASK, &old, NULL); /* as it was */
         if (run.caught) {
             (void)signal(run.caught, SIG_DFL);

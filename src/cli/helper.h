@@ -20,6 +20,8 @@ struct helper {
      */
     int (*more)(void *ctx, struct str *text, struct err *e);
     void *ctx;
+    int *grandchild; /* pidfd of a process that dies with the helper: its end is waited for, too,
+                        before the sweep. Set by `more`, -1 before; NULL for none */
 };
 
 /* When it ended badly it has told why on stderr: then *e has no text. */

@@ -10,8 +10,6 @@ struct pull_how {
     FILE *out;           /* where progress goes */
 };
 
-/* Started processes end with us; after a signal, what they left in the store is swept, the
- * partial downloads stay, and cli->status is 128 + signal. When a3s-box-registry has told why it
- * failed, *e has no text. */
+/* What cli_registry() says about signals and errors holds; partial downloads stay. */
 int cli_pull(struct cli *cli, const char *reference, const struct pull_how *how,
              struct err *e) MUST_CHECK;

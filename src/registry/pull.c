@@ -2,6 +2,7 @@
 
 #include "db/db.h"
 #include "oci/image.h"
+#include "oci/store.h"
 #include "registry/registry.h"
 #include "util/log.h"
 
@@ -183,7 +184,9 @@ static int pull(struct pull *p, struct err *e)
     if (lock < 0)
         return lock;
     /* Also for an image that is there: who pulled it may have been killed just behind the end. */
-    r = partial_sweep(p->options.home, PARTIAL_SWEEP_OLD, NULL, e);
+    r = store_sweep(p->options.home, NULL, e);
+    if (r == 0)
+        r = partial_sweep(p->options.home, PARTIAL_SWEEP_OLD, NULL, e);
     if (r == 0)
         r = remote_open(&p->ref, REMOTE_PULL, &options, &p->remote, e);
     if (r == 0)

@@ -102,9 +102,7 @@ static int prepare(struct pull_layers *p, struct db *db, struct err *e)
     p->number = calloc(m->layers_n + 1, sizeof(*p->number));
     if (!p->v || !p->number)
         return err_os(e, "layers");
-    r = store_sweep(p->home, NULL, e);
-    if (r == 0)
-        r = store_stage(p->home, &p->stage, &p->stage_fd, e);
+    r = store_stage(p->home, &p->stage, &p->stage_fd, e);
     if (r == 0)
         r = put_text(p, "manifest", &p->image->manifest.bytes, e);
     if (r == 0)
