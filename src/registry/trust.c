@@ -182,6 +182,7 @@ static int ask_terminal(char *ret, size_t cap, size_t *ret_len, struct err *e)
     static const char prompt[] = "Enter password for private key: ";
     autofd int tty = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
     struct termios was, silent;
+    struct err ignored = { 0 };
     int r;
 
     if (tty < 0 || tcgetattr(tty, &was) < 0) {
@@ -197,8 +198,8 @@ static int ask_terminal(char *ret, size_t cap, size_t *ret_len, struct err *e)
     if (r >= 0)
         r = read_line(tty, ret, cap, ret_len, e);
     (void)tcsetattr(tty, TCSAFLUSH, &was); /* as it was, or there is nothing to restore */
-    if (r >= 0)
-        r = fd_write_all(tty, "\n", 1, e);
+    if (fd_write_all(tty, "\n", 1, &ignored) < 0)
+        err_clear(&ignored); /* only looks */
     return r;
 }
 

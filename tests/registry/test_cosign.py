@@ -3,7 +3,10 @@
 import gzip
 import io
 import json
+import os
 import pathlib
+import pty
+import select
 import subprocess
 import sys
 import tarfile
@@ -415,6 +418,45 @@ def wrong_password_pushes_nothing(home):
         contains(home.a3s("push", "--sign-key", key, ref, status=1, env={"COSIGN_PASSWORD": "no"}).err, "Wrong password")
         contains(home.a3s("push", "--sign-key", home.dir / "k.pub", ref, status=1).err, "not a private key")
         equal(r.requests(mark), [], "requests")
+
+
+def at_terminal(home, keys, *args):
+    """A command at a terminal of its own: (status, output). The keys follow its question."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execve(harness.BIN / "a3s-box", ["a3s-box", *map(str, args)],
+                  {k: v for k, v in home.env.items() if k != "COSIGN_PASSWORD"})
+    out = b""
+    try:
+        while select.select([fd], [], [], harness.TIMEOUT)[0]:
+            try:
+                data = os.read(fd, 4096)
+            except OSError:  # the terminal is gone with its last user
+                break
+            out += data
+            if keys and b"private key: " in out:
+                os.write(fd, keys)
+                keys = None
+    finally:
+        os.close(fd)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), out.decode()
+
+
+@test
+def password_from_the_terminal(home):
+    """It is not shown, can be corrected, and ^C ends with the terminal as it was."""
+    peers = Peers(home.dir)
+    key, public = key_pair(home, peers, password="open")
+    with Registry() as r:
+        ref = r.ref("team/busybox:1")
+        home.a3s("tag", "local/busybox", ref)
+        status, out = at_terminal(home, b"ope\x03", "push", "--sign-key", key, ref)
+        equal(status, 1)
+        contains(out, "No password")
+        status, out = at_terminal(home, b"x\x15opem\x7fn\r", "push", "--sign-key", key, ref)
+        equal(status, 0)
+        check("ope" not in out, out)
+        cosign_verify(peers, ref, "--key", public, NO_LOG)
 
 
 main()
