@@ -98,9 +98,9 @@ const struct command cmd_push = {
                "bytes that were pulled or loaded: the digests stay the same.\n"
                "\n"
                "--sign-key takes a PEM private key (EC, Ed25519, RSA) or one that cosign\n"
-        "encrypted; its password comes from COSIGN_PASSWORD, or the terminal. Nothing is\n"
-        "sent to a transparency log: verify with\n"
-        "cosign verify --key --insecure-ignore-tlog.\n",
+               "encrypted; its password comes from COSIGN_PASSWORD, or the terminal. Nothing is\n"
+               "sent to a transparency log: verify with\n"
+               "cosign verify --key --insecure-ignore-tlog.\n",
     .group = GROUP_IMAGE,
     .arg = ARG_IMAGE1,
     .min_args = 1,
