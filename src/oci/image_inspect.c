@@ -12,13 +12,13 @@ static bool has(char *const *v, size_t n, const char *text)
     return false;
 }
 
-/* Each once: several tags of a repository have the same digest. */
-static json_t *names(char *const *v)
+/* Tags only; or digests, each once: several tags of a repository have the same. */
+static json_t *names(char *const *v, bool tags)
 {
     json_t *a = json_array();
 
     for (size_t i = 0; v[i]; i++)
-        if (!has(v, i, v[i]))
+        if (!has(v, i, v[i]) && !(tags && strchr(v[i], '@')))
             (void)json_array_append_new(a, json_string(ref_familiar_name(v[i])));
     return a;
 }
@@ -68,8 +68,8 @@ json_t *image_inspect(const struct image *img)
     json_t *layers = diff_ids(img);
     const char *first = img->references[0];
     json_t *o = json_pack("{s:s, s:o, s:o, s:s, s:o, s:s, s:s, s:I, s:o, s:{s:s, s:{s:s}}}", "Id",
-                          img->id, "RepoTags", names(img->references), "RepoDigests",
-                          names(img->repo_digests), "Comment", comment(img), "Created",
+                          img->id, "RepoTags", names(img->references, true), "RepoDigests",
+                          names(img->repo_digests, false), "Comment", comment(img), "Created",
                           timestamp(img->created_ns), "Architecture", img->architecture, "Os",
                           img->os, "Size", (json_int_t)img->size, "Config", config_of(img),
                           "GraphDriver", "Name", "ext4", "Data", "Rootfs", img->rootfs);
