@@ -142,7 +142,11 @@ int worker_hear(struct pull_layers *p, struct err *e)
         }
         p->result = m.result;
         p->has_result = true;
-        return m.result.kind ? failed(&m.result, e) : 0;
+        if (m.result.kind)
+            return failed(&m.result, e);
+        if (!digest_valid(m.result.id))
+            return err_set(e, ERR_INTERNAL, "unexpected answer of a3s-box-image");
+        return 0;
     }
     if (r == 0)
         feed_flush(&p->feed);
