@@ -19,6 +19,7 @@ from pulls import quick
 from registry import Peers, Registry
 
 quick()
+ARCH = {"aarch64": "arm64"}.get(os.uname().machine, "amd64")
 OCI = "application/vnd.oci.image."
 PLAIN = ("--new-bundle-format=false", "--use-signing-config=false", "--tlog-upload=false", "-y")
 BUNDLE = ("--use-signing-config=false", "--tlog-upload=false", "-y")
@@ -65,7 +66,7 @@ def image(r, repo="team/web", tag="1", content="hello"):
         info = tarfile.TarInfo("file")
         info.size = len(content)
         tar.addfile(info, io.BytesIO(content.encode()))
-    config = {"architecture": "amd64", "os": "linux", "config": {"Cmd": ["/file"]},
+    config = {"architecture": ARCH, "os": "linux", "config": {"Cmd": ["/file"]},
               "rootfs": {"type": "layers", "diff_ids": [digest_of(raw.getvalue())]}}
     manifest = {"schemaVersion": 2, "mediaType": OCI + "manifest.v1+json",
                 "config": {"mediaType": OCI + "config.v1+json"} | put_blob(r, repo, json.dumps(config).encode()),
@@ -354,6 +355,33 @@ def policy_on_pull_and_create(home):
         policy(home, '{"rules": {"x.example.org": {"type": "acept"}}}')  # broken: nothing goes
         contains(home.a3s("create", r.ref("free/web:1"), status=None).err, "'acept'")
         contains(home.a3s("pull", "-q", r.ref("free/web:1"), status=1).err, "'acept'")
+
+
+def index(r, repo, content):
+    """An index with an image for this platform: both digests."""
+    manifest = image(r, repo, "only", content)
+    body = r.manifest(f"{repo}:only")[2]
+    one = {"mediaType": OCI + "manifest.v1+json", "digest": manifest, "size": len(body),
+           "platform": {"os": "linux", "architecture": ARCH}}
+    value = {"schemaVersion": 2, "mediaType": OCI + "index.v1+json", "manifests": [one]}
+    return put_manifest(r, repo, "1", value)["digest"], manifest
+
+
+@test(image=False)
+def index_and_platform(home):
+    """A signature of the index, as cosign makes it, or of the platform's manifest: run knows of either."""
+    peers = Peers(home.dir)
+    key, public = key_pair(home, peers)
+    with Registry() as r:
+        policy(home, {"default": {"type": "key", "keys": [str(public)]}})
+        for at in (0, 1):
+            repo = f"multi/{at}"
+            digest = index(r, repo, f"multi {at}")[at]
+            contains(home.a3s("pull", "-q", r.ref(f"{repo}:1"), status=1).err, "has no signature")
+            peers.cosign("sign", "--key", key, *PLAIN, r.ref(f"{repo}@{digest}"), env={"COSIGN_PASSWORD": "pw"})
+            home.a3s("pull", "-q", r.ref(f"{repo}:1"))
+            home.a3s("rm", home.out("create", r.ref(f"{repo}:1")))
+            home.a3s("pull", "-q", r.ref(f"{repo}:1"))  # up to date, and verified again
 
 
 @test(image=False)
