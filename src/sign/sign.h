@@ -23,7 +23,7 @@
 #include "sign/key.h"
 #include "sign/trust.h"
 
-#define SIGN_BLOB_MAX     ((size_t)4 << 20) /* a payload or a bundle */
+#define SIGN_BLOB_MAX     ((size_t)1 << 20) /* a payload or a bundle: both are a few KiB */
 #define SIGN_MANIFEST_MAX ((size_t)4 << 20)
 #define SIGN_TRIES_MAX    64 /* signatures of an image that are looked at, in each layout */
 

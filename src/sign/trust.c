@@ -1,5 +1,5 @@
+#include "sign/b64.h"
 #include "sign/trust_internal.h"
-
 #include "util/fs.h"
 
 #include <fcntl.h>
@@ -236,13 +236,21 @@ int trust_from_identity(const char *home, const char *issuer, const char *identi
 
 /* ---- as one text ---- */
 
+/* In base64: what stands around the blocks of a PEM file need not be UTF-8. NULL without memory.
+ */
 static json_t *files_json(const struct trust_files *files)
 {
     json_t *list = json_array();
 
-    for (size_t i = 0; i < files->n; i++)
-        json_array_append_new(
-            list, json_stringn_nocheck(str_c(&files->v[i].text), files->v[i].text.len));
+    for (size_t i = 0; i < files->n; i++) {
+        autostr text = STR_INIT(2 * FILE_MAX);
+
+        if (!b64_encode(files->v[i].text.p, files->v[i].text.len, &text) ||
+            json_array_append_new(list, json_string(str_c(&text))) < 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
     return list;
 }
 

@@ -61,16 +61,21 @@ static size_t record_find(const json_t *list, const char *rule)
     return SIZE_MAX;
 }
 
+/* The oldest go when there are too many, or they are too large to be read again. */
 static int record_write(int dirfd, const char *name, json_t *list, struct err *e)
 {
-    autofree char *text = NULL;
+    for (;;) {
+        autofree char *text = json_dumps(list, JSON_COMPACT);
+        size_t len = text ? strlen(text) : 0;
 
-    while (json_array_size(list) > ENTRIES_MAX)
+        if (!text)
+            return err_os_at(e, ENOMEM, "trust record");
+        if (json_array_size(list) <= ENTRIES_MAX && len <= RECORD_MAX)
+            return fs_write_file(dirfd, name, text, len, 0600, e);
+        if (json_array_size(list) == 1)
+            return err_set(e, ERR_LIMIT, "The files of the trust rule are too large to remember");
         json_array_remove(list, 0);
-    text = json_dumps(list, JSON_COMPACT);
-    if (!text)
-        return err_os_at(e, ENOMEM, "trust record");
-    return fs_write_file(dirfd, name, text, strlen(text), 0600, e);
+    }
 }
 
 static int record_add(int dirfd, const char *name, const char *rule, const char *how,

@@ -235,7 +235,7 @@ static void test_remember(void **state)
     assert_int_equal(trust_check_present(home, REPO, DIGEST, &e), 0);
     assert_int_equal(trust_check_present(home, REPO, OTHER, &e), -ERR_DENIED);
 
-    put(home, "a.pub", "another key"); /* another rule now */
+    put(home, "a.pub", "another key \xe9"); /* another rule now */
     assert_int_equal(trust_check_present(home, REPO, DIGEST, &e), -ERR_DENIED);
     remember(home, DIGEST);
     assert_int_equal(trust_check_present(home, REPO, DIGEST, &e), 0);
