@@ -188,8 +188,6 @@ static int pull(struct pull *p, struct err *e)
     if (r == 0)
         r = partial_sweep(p->options.home, PARTIAL_SWEEP_OLD, NULL, e);
     if (r == 0)
-        r = store_sweep(p->options.home, NULL, e);
-    if (r == 0)
         r = remote_open(&p->ref, REMOTE_PULL, &options, &p->remote, e);
     if (r == 0)
         r = is_up_to_date(p, e);
