@@ -191,16 +191,13 @@ void boot_modules_done(struct boot_modules *m)
 /* Needs nothing of virtio, which loads meanwhile. */
 static void load_apart(void)
 {
-    static const char *const apart[] = { "-scsi_common.ko", "-scsi_mod.ko", "-sd_mod.ko",
-                                         "-overlay.ko" };
     struct boot_modules m = { .list = BOOT_MODULES_NOW };
 
     if (module_read_list(&m) < 0)
         return;
     for (char *name; (name = strsep(&m.at, "\n"));)
-        for (size_t i = 0; i < ARRAY_LEN(apart); i++)
-            if (strstr(name, apart[i]) && !strchr(name, '/'))
-                module_load(name, false);
+        if (strstr(name, "-overlay.ko") && !strchr(name, '/'))
+            module_load(name, false);
     boot_modules_done(&m);
 }
 

@@ -155,12 +155,24 @@ static void on_deadline(struct timer *t)
     container_fail(c, &e);
 }
 
+/* Every event may be the one of the SCSI host, which is not there before its modules are. */
+static bool find_disk(struct guest *g, uint64_t lun, char *ret, size_t size)
+{
+    if (disk_find(lun, ret, size))
+        return true;
+    loop_timer(g->loop, &g->later, 0);
+    disk_scan(lun);
+    return disk_find(lun, ret, size);
+}
+
 static void container_advance(struct container *c)
 {
+    const struct container_config *config = &c->config;
     struct err e;
 
-    if (!disk_find(c->config.lower_lun - 1, c->lower, sizeof(c->lower)) ||
-        (c->config.upper_lun && !disk_find(c->config.upper_lun - 1, c->upper, sizeof(c->upper))))
+    if (!find_disk(c->guest, config->lower_lun - 1, c->lower, sizeof(c->lower)) ||
+        (config->upper_lun &&
+         !find_disk(c->guest, config->upper_lun - 1, c->upper, sizeof(c->upper))))
         return;
     loop_timer_cancel(c->guest->loop, &c->deadline);
     if (container_spawn(c, &e) < 0)
@@ -218,9 +230,6 @@ int container_create(struct guest *g, struct container_config *own_config, struc
     *own_config = (struct container_config){ 0 };
     g->containers = c;
     loop_timer(g->loop, &c->deadline, DISK_DEADLINE);
-    disk_scan(c->config.lower_lun - 1);
-    if (c->config.upper_lun)
-        disk_scan(c->config.upper_lun - 1);
     container_advance(c);
     return 0;
 }

@@ -12,6 +12,33 @@
 #define DEVICES "/sys/class/scsi_device"
 #define HOSTS   "/sys/class/scsi_host"
 
+#define BLOCK "/sys/block"
+
+/* The machine's own disks are virtio's: their serial number says which one it is. */
+static bool find_own(uint64_t lun, char *ret, size_t size)
+{
+    char want[32], path[64];
+    bool found = false;
+    DIR *dir = opendir(BLOCK);
+    struct dirent *entry;
+
+    (void)snprintf(want, sizeof(want), "disk-%llu", (unsigned long long)lun);
+    while (dir && !found && (entry = readdir(dir))) {
+        autostr serial = STR_INIT(64);
+        struct err ignored;
+
+        if (strncmp(entry->d_name, "vd", 2) != 0 || strlen(entry->d_name) > 16)
+            continue;
+        (void)snprintf(path, sizeof(path), BLOCK "/%s/serial", entry->d_name);
+        found = fs_read_file(AT_FDCWD, path, &serial, &ignored) >= 0 &&
+                strcmp(str_c(&serial), want) == 0 &&
+                snprintf(ret, size, "/dev/%s", entry->d_name) < (int)size;
+    }
+    if (dir)
+        (void)closedir(dir);
+    return found;
+}
+
 /* Is `name` "HOST:0:0:LUN"? */
 static bool address_is(const char *name, uint64_t lun)
 {
@@ -68,12 +95,12 @@ void disk_scan(uint64_t lun)
 
 bool disk_find(uint64_t lun, char *ret, size_t size)
 {
-    DIR *dir = opendir(DEVICES);
+    bool found = find_own(lun, ret, size);
+    DIR *dir = found ? NULL : opendir(DEVICES);
     struct dirent *entry;
-    bool found = false;
 
     if (!dir)
-        return false;
+        return found;
     while (!found && (entry = readdir(dir)))
         found = address_is(entry->d_name, lun) && read_name(entry->d_name, ret, size);
     (void)closedir(dir);

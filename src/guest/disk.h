@@ -1,4 +1,5 @@
-/* Disks by their address on the one SCSI controller. */
+/* Disks by their number ("LUN"): the machine's first ones are virtio's and have it in their serial
+ * number, those that come later are on the one SCSI controller. */
 #pragma once
 
 #include "util/err.h"
@@ -6,9 +7,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Ask the controllers for a disk that was there at boot (hot-plugged ones announce themselves).
- * It appears soon after, with a uevent. */
+/* Ask the SCSI controllers, where there are any already, for a disk that was there at boot
+ * (hot-plugged ones announce themselves). It appears soon after, with a uevent. */
 void disk_scan(uint64_t lun);
 
-/* Writes the device's path ("/dev/sda") when the disk with that LUN is there. */
+/* Writes the device's path ("/dev/vda") when the disk with that LUN is there. */
 bool disk_find(uint64_t lun, char *ret, size_t size);

@@ -7,8 +7,9 @@
  * what takes time has a `struct vm_reply` that is answered later.
  *
  * A machine has, always in this order and the same for a boot and a restore: one virtio-serial
- * port named VM_CHANNEL_PORT, the console, one virtio-scsi controller with the disks, one
- * network card, a balloon, a source of entropy.
+ * port named VM_CHANNEL_PORT, the console, one virtio-scsi controller, one network card, a
+ * balloon, a source of entropy. Up to VM_BOOT_DISKS disks of a boot are virtio-blk, which the
+ * guest finds faster; all others are on the controller and may come and go.
  *
  * This directory knows nothing of boxes, images or containers.
  */
@@ -20,14 +21,16 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define VM_CHANNEL_PORT "a3s.channel" /* /sys/class/virtio-ports/<port>/name in the guest */
-#define VM_DISKS_MAX    8             /* at boot; more can be plugged in later */
-#define VM_LUN_MAX      255           /* QEMU's virtio-scsi has 16384; 8 bits need no thought */
-#define VM_DISK_ID_MAX  31
-#define VM_VCPUS_MAX    255
-#define VM_MEMORY_MIN   ((uint64_t)80 << 20) /* Debian's kernel panics with 64 MiB */
-#define VM_MEMORY_MAX   ((uint64_t)4 << 40)  /* well below any guest's physical address width */
-#define VM_CONSOLE_MAX  ((size_t)1 << 20)    /* kept of it: a guest must not fill disks */
+#define VM_CHANNEL_PORT     "a3s.channel" /* /sys/class/virtio-ports/<port>/name in the guest */
+#define VM_DISKS_MAX        8             /* at boot; more can be plugged in later */
+#define VM_BOOT_DISKS       2             /* the first of a boot: virtio-mmio has eight places */
+#define VM_BOOT_DISK_SERIAL "disk-%u"     /* their serial numbers; the argument is the lun */
+#define VM_LUN_MAX          255 /* QEMU's virtio-scsi has 16384; 8 bits need no thought */
+#define VM_DISK_ID_MAX      31
+#define VM_VCPUS_MAX        255
+#define VM_MEMORY_MIN       ((uint64_t)80 << 20) /* Debian's kernel panics with 64 MiB */
+#define VM_MEMORY_MAX       ((uint64_t)4 << 40) /* well below any guest's physical address width */
+#define VM_CONSOLE_MAX      ((size_t)1 << 20)   /* kept of it: a guest must not fill disks */
 
 #define VM_ACCELS(X) X(AUTO, "auto") X(KVM, "kvm") X(TCG, "tcg")
 enum vm_accel {
@@ -41,9 +44,9 @@ const char *vm_accel_name(enum vm_accel accel);
 /* INVALID, naming the text. */
 int vm_accel_parse(const char *text, enum vm_accel *ret, struct err *e) MUST_CHECK;
 
-/* A raw disk image. The guest sees it as /dev/disk: SCSI address 0:0:<target>:<lun> with
- * target = 0, serial number = id. Read-only images may be shared by any number of
- * machines; a writable one that is in use elsewhere is refused. */
+/* A raw disk image. The guest sees the first VM_BOOT_DISKS of a boot by their serial number, any
+ * other at SCSI address 0:0:<target>:<lun> with target = 0, serial number = id. Read-only images
+ * may be shared by any number of machines; a writable one that is in use elsewhere is refused. */
 struct vm_disk {
     const char *id;   /* [a-z0-9][a-z0-9-]*, at most VM_DISK_ID_MAX, unique in the machine */
     const char *path; /* a regular file or block device */
@@ -131,7 +134,8 @@ struct vm_engine {
     void (*set_link)(struct vm *vm, bool up, struct vm_reply *reply);
     /* Hot-plug. `disk` is read during the call only. */
     void (*disk_add)(struct vm *vm, const struct vm_disk *disk, struct vm_reply *reply);
-    /* Answered when the guest has let go of it and the image is closed. */
+    /* Answered when the guest has let go of it and the image is closed. Not for the first disks
+     * of a boot: UNSUPPORTED or what the VMM says. */
     void (*disk_remove)(struct vm *vm, const char *id, struct vm_reply *reply);
 
     pid_t (*pid)(const struct vm *vm);           /* of the VMM process */

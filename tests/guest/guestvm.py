@@ -227,7 +227,8 @@ class Vm:
         for lun, (path, read_only) in enumerate(disks):
             args += ["-drive", "if=none,id=d%d,format=raw,file=%s%s" %
                      (lun, path, ",readonly=on,file.locking=off" if read_only else ""),
-                     "-device", "scsi-hd,drive=d%d,channel=0,scsi-id=0,lun=%d" % (lun, lun)]
+                     "-device", ("virtio-blk-device,drive=d%d,serial=disk-%d" if lun < 2 else
+                                 "scsi-hd,drive=d%d,channel=0,scsi-id=0,lun=%d") % (lun, lun)]
         args += ["-netdev", "hubport,id=net,hubid=0", "-device", "virtio-net-device,netdev=net",
                  "-device", "virtio-balloon-device", "-object", "rng-builtin,id=entropy",
                  "-device", "virtio-rng-device,rng=entropy"]

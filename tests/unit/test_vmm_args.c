@@ -81,6 +81,11 @@ static void the_rate_of_the_tsc_is_stated_under_tcg_only(void **state UNUSED)
 
 static void disks_are_descriptors(void **state UNUSED)
 {
+    static const struct vm_disk many[VM_BOOT_DISKS + 1] = {
+        { .id = "a", .path = "/a", .lun = 0 },
+        { .id = "b", .path = "/b", .lun = 1 },
+        { .id = "c", .path = "/c", .lun = 2 },
+    };
     struct vm_config c = config();
     struct qemu_args a;
     json_t *node;
@@ -94,8 +99,15 @@ static void disks_are_descriptors(void **state UNUSED)
     assert_string_equal(json_string_value(json_object_get(node, "node-name")), "disk-disk");
     assert_string_equal(json_string_value(json_object_get(node, "discard")), "unmap");
     json_decref(node);
-    assert_true(has(&a, "-device", "\"lun\":3"));
+    assert_true(has(&a, "-device", "\"serial\":\"disk-3\""));
     assert_null(value(&a, "-blockdev", 4));
+    qemu_args_done(&a);
+    c.disks = many; /* the third is on the controller */
+    c.disks_n = VM_BOOT_DISKS + 1;
+    build(&c, VM_ACCEL_TCG, &a);
+    assert_true(has(&a, "-device", "\"serial\":\"disk-1\""));
+    assert_true(has(&a, "-device", "\"lun\":2"));
+    assert_false(has(&a, "-device", "\"lun\":1"));
     qemu_args_done(&a);
 }
 
