@@ -10,7 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
-#define TEMPLATE_VERSION 1 /* goes up when rootfs/template.c makes something else */
+#define TEMPLATE_VERSION 2 /* goes up when rootfs/template.c makes something else */
 
 /* [at, end) has data in both files' coordinates. */
 static int copy_extent(int from, int to, off_t at, off_t end, struct err *e)

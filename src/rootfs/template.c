@@ -56,9 +56,26 @@ static void fill_super(ext2_filsys fs)
     ext2fs_init_csum_seed(fs);
 }
 
+/* In the root; a NULL name is the root itself. */
+static errcode_t make_dir(ext2_filsys fs, const char *name, uint16_t mode)
+{
+    ext2_ino_t ino = EXT2_ROOT_INO;
+    struct ext2_inode inode;
+    errcode_t code = ext2fs_mkdir(fs, EXT2_ROOT_INO, name ? 0 : EXT2_ROOT_INO, name);
+
+    if (code == 0 && name)
+        code = ext2fs_lookup(fs, EXT2_ROOT_INO, name, (int)strlen(name), NULL, &ino);
+    if (code == 0)
+        code = ext2fs_read_inode(fs, ino, &inode);
+    if (code)
+        return code;
+    inode.i_mode = LINUX_S_IFDIR | mode;
+    inode.i_uid = inode.i_gid = 0;
+    return ext2fs_write_inode(fs, ino, &inode);
+}
+
 static errcode_t fill(ext2_filsys fs)
 {
-    struct ext2_inode root;
     errcode_t code;
 
     code = ext2fs_allocate_tables(fs);
@@ -68,20 +85,18 @@ static errcode_t fill(ext2_filsys fs)
         ext2fs_bg_flags_set(fs, g, EXT2_BG_INODE_ZEROED); /* holes are zeros */
         ext2fs_group_desc_csum_set(fs, g);
     }
-    code = ext2fs_mkdir(fs, EXT2_ROOT_INO, EXT2_ROOT_INO, NULL);
-    if (code)
-        return code;
-    code = ext2fs_read_inode(fs, EXT2_ROOT_INO, &root);
-    if (code)
-        return code;
-    root.i_mode = LINUX_S_IFDIR | 0755;
-    root.i_uid = root.i_gid = 0;
-    code = ext2fs_write_inode(fs, EXT2_ROOT_INO, &root);
+    code = make_dir(fs, NULL, 0755);
     if (code)
         return code;
     for (ext2_ino_t ino = 1; ino < FIRST_INODE; ino++)
         if (ino != EXT2_ROOT_INO)
             ext2fs_inode_alloc_stats2(fs, ino, +1, 0);
+    /* What the guest's overlayfs works on; to make them there is half of the first mount. */
+    code = make_dir(fs, "upper", 0755);
+    if (code == 0)
+        code = make_dir(fs, "work", 0700);
+    if (code)
+        return code;
     return ext2fs_add_journal_inode2(fs, JOURNAL_BLOCKS, ~0ULL, EXT2_MKJOURNAL_LAZYINIT);
 }
 

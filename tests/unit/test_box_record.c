@@ -30,7 +30,7 @@ static struct box *make(const char *name)
 static int make_template(struct err *e)
 {
     autofree char *cache = str_format("%s/cache", home);
-    autofree char *path = str_format("%s/cache/disk-v1-%d.ext4", home, DISK);
+    autofree char *path = str_format("%s/cache/disk-v2-%d.ext4", home, DISK);
     int r = fs_mkdirs(cache, e);
 
     return r < 0 ? r : fs_write_file(AT_FDCWD, path, "template", 8, 0600, e);

@@ -1053,7 +1053,7 @@ static void timeout_ends_the_box(void **state UNUSED)
 static int make_template(struct err *e)
 {
     autofree char *cache = str_format("%s/cache", home);
-    autofree char *path = str_format("%s/cache/disk-v1-%d.ext4", home, DISK);
+    autofree char *path = str_format("%s/cache/disk-v2-%d.ext4", home, DISK);
     int r = fs_mkdirs(cache, e);
 
     return r < 0 ? r : fs_write_file(AT_FDCWD, path, "template", 8, 0600, e);
