@@ -1,7 +1,9 @@
 #include "guest/boot.h"
 
+#include "guest/cgroup.h"
 #include "guest/mnt.h"
 #include "guest/sys.h"
+#include "util/fd.h"
 #include "util/fs.h"
 #include "util/log.h"
 #include "util/own.h"
@@ -33,37 +35,45 @@ static int boot_new_root(struct err *e)
     return 0;
 }
 
+#define CLOSED (MNT_NOSUID | MNT_NODEV | MNT_NOEXEC)
+
+/* What the port needs. */
 int boot_mounts(struct err *e)
 {
-    static const struct {
-        const char *type, *path, *options;
-        uint64_t attrs;
-    } mounts[] = {
-        { "devtmpfs", "/dev", "mode=755", MNT_NOSUID },
-        { "proc", "/proc", NULL, MNT_NOSUID | MNT_NODEV | MNT_NOEXEC },
-        { "sysfs", "/sys", NULL, MNT_NOSUID | MNT_NODEV | MNT_NOEXEC },
-        { "tmpfs", "/run", "mode=700,size=16m", MNT_NOSUID | MNT_NODEV | MNT_NOEXEC },
-    };
     int r = boot_new_root(e);
 
-    for (size_t i = 0; r >= 0 && i < ARRAY_LEN(mounts); i++)
-        r = mnt_place(mounts[i].type, mounts[i].options, mounts[i].attrs, AT_FDCWD,
-                      mounts[i].path, e);
-    return r;
+    if (r >= 0)
+        r = mnt_place("devtmpfs", "mode=755", MNT_NOSUID, AT_FDCWD, "/dev", e);
+    return r < 0 ? r : mnt_place("sysfs", NULL, CLOSED, AT_FDCWD, "/sys", e);
 }
 
-static int boot_cgroups(struct err *e)
+static int boot_more_mounts(struct err *e)
 {
-    static const char *const wanted[] = { "+cpu", "+memory", "+pids", "+cpuset", "+io" };
-    int r = mnt_place("cgroup2", NULL, MNT_NOSUID | MNT_NODEV | MNT_NOEXEC, AT_FDCWD,
-                      "/sys/fs/cgroup", e);
-    struct err ignored;
+    int r = mnt_place("proc", NULL, CLOSED, AT_FDCWD, "/proc", e);
 
-    for (size_t i = 0; r >= 0 && i < ARRAY_LEN(wanted); i++)
-        if (fs_write_kernel(AT_FDCWD, "/sys/fs/cgroup/cgroup.subtree_control", wanted[i],
-                            &ignored) < 0)
-            log_warn("cgroup controller %s: %s", wanted[i] + 1, ignored.text);
-    return r;
+    return r < 0 ? r : mnt_place("tmpfs", "mode=700,size=16m", CLOSED, AT_FDCWD, "/run", e);
+}
+
+/* The controllers all at once; with a kernel that lacks one, those it has. */
+int boot_cgroups(struct err *ret)
+{
+    static const char *const wanted[] = {
+        "+cpu +memory +pids +cpuset +io", "+cpu", "+memory", "+pids", "+cpuset", "+io"
+    };
+    int n = mnt_place("cgroup2", NULL, CLOSED, AT_FDCWD, "/sys/fs/cgroup", ret);
+    struct err e;
+
+    for (size_t i = 0; n >= 0 && i < ARRAY_LEN(wanted); i++) {
+        int r = fs_write_kernel(AT_FDCWD, "/sys/fs/cgroup/cgroup.subtree_control", wanted[i], &e);
+
+        if (i == 0 && r >= 0)
+            break;
+        if (i > 0 && r < 0)
+            log_warn("cgroup controller %s: %s", wanted[i] + 1, e.text);
+    }
+    if (n >= 0)
+        cgroup_prepare();
+    return n;
 }
 
 void boot_sysctl(const char *name, const char *value)
@@ -160,6 +170,12 @@ static void module_load(const char *name, bool keep)
         (void)unlink(path); /* its memory is the guest's */
 }
 
+/* Those of the list that boot_aside() loads. */
+static bool module_is_aside(const char *name)
+{
+    return strstr(name, "-overlay.ko") || strstr(name, "-virtio_blk.ko");
+}
+
 int boot_module_next(struct boot_modules *m)
 {
     char *name;
@@ -167,7 +183,7 @@ int boot_module_next(struct boot_modules *m)
     if (!m->list)
         return 0;
     if (!m->text && module_read_list(m) < 0) {
-        m->list = NULL;
+        boot_modules_done(m);
         return 0;
     }
     do
@@ -177,46 +193,65 @@ int boot_module_next(struct boot_modules *m)
         boot_modules_done(m);
         return 0;
     }
-    if (!strchr(name, '/'))
+    if (!strchr(name, '/') && !module_is_aside(name))
         module_load(name, false);
+    if (strstr(name, "-virtio_mmio.ko"))
+        close_fd(&m->bus);
     return 1;
 }
 
 void boot_modules_done(struct boot_modules *m)
 {
     free(m->text);
-    *m = (struct boot_modules){ 0 };
+    close_fd(&m->bus);
+    *m = (struct boot_modules){ .bus = -1 };
 }
 
-/* Needs nothing of virtio, which loads meanwhile. */
-static void load_apart(void)
+static void load_aside(const char *part)
 {
-    struct boot_modules m = { .list = BOOT_MODULES_NOW };
+    struct boot_modules m = { .list = BOOT_MODULES_NOW, .bus = -1 };
 
     if (module_read_list(&m) < 0)
         return;
     for (char *name; (name = strsep(&m.at, "\n"));)
-        if (strstr(name, "-overlay.ko") && !strchr(name, '/'))
+        if (strstr(name, part) && !strchr(name, '/'))
             module_load(name, false);
     boot_modules_done(&m);
 }
 
-pid_t boot_aside(struct err *e)
+static int aside_main(int bus, struct err *e)
 {
-    pid_t pid = sys_fork(0, -1);
+    char end;
 
-    if (pid < 0)
-        return err_os(e, "fork");
-    if (pid > 0)
-        return pid;
-    load_apart();
+    if (boot_more_mounts(e) < 0)
+        return -1;
+    load_aside("-overlay.ko");
     boot_bpf();
     boot_network();
-    if (boot_cgroups(e) < 0) {
+    /* Its devices come with their bus, which PID 1 loads. */
+    if (read(bus, &end, 1) != 0)
+        return err_os(e, "waiting for the devices' bus");
+    load_aside("-virtio_blk.ko");
+    return 0;
+}
+
+pid_t boot_aside(struct boot_modules *m, struct err *e)
+{
+    int fds[2];
+    pid_t pid;
+
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return err_os(e, "pipe");
+    pid = sys_fork(0, -1);
+    (void)close(fds[pid == 0 ? 1 : 0]);
+    if (pid == 0) {
+        if (aside_main(fds[0], e) >= 0)
+            _exit(0);
         log_error("%s", e->text);
         _exit(1);
     }
-    _exit(0);
+    m->bus = fds[1];
+    return pid < 0 ? err_os(e, "fork") : pid;
 }
 
 int boot_modprobe(int argc, char **argv)
@@ -224,7 +259,7 @@ int boot_modprobe(int argc, char **argv)
     static const struct {
         const char *alias, *part; /* what the kernel asks for; what is in the modules' names */
     } known[] = { { "net-pf-40", "vsock" }, { "fs-fuse", "-fuse." } };
-    struct boot_modules m = { .list = BOOT_MODULES_LATER };
+    struct boot_modules m = { .list = BOOT_MODULES_LATER, .bus = -1 };
     const char *part = NULL;
     int found = 0;
 

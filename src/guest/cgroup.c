@@ -71,16 +71,22 @@ static int set_limits(int fd, const struct cgroup_limits *l, struct err *e)
     return set_cpu(fd, l, e);
 }
 
-int cgroup_make(const char *id, const struct cgroup_limits *limits, struct err *e)
+void cgroup_prepare(void)
 {
-    autofree char *path = str_format(CGROUP_ROOT "/%s", id);
+    if (mkdir(CGROUP_ROOT "/" CGROUP_FIRST, 0755) < 0)
+        log_warn("cgroup: %s", strerror(errno)); /* whoever wants it will fail */
+}
+
+int cgroup_make(const char *name, const struct cgroup_limits *limits, struct err *e)
+{
+    autofree char *path = str_format(CGROUP_ROOT "/%s", name);
     autofd int fd = -1;
     int r;
 
     if (!path)
         return err_os(e, "cgroup");
-    if (mkdir(path, 0755) < 0)
-        return err_os(e, "cgroup %s", id);
+    if (mkdir(path, 0755) < 0 && (errno != EEXIST || strcmp(name, CGROUP_FIRST) != 0))
+        return err_os(e, "cgroup %s", name);
     fd = fs_open_dir(AT_FDCWD, path, e);
     r = fd < 0 ? fd : set_limits(fd, limits, e);
     if (r < 0) {
@@ -109,13 +115,13 @@ static void remove_group(int dirfd, const char *name, int depth)
         (void)closedir(dir);
 }
 
-void cgroup_remove(const char *id)
+void cgroup_remove(const char *name)
 {
     struct err ignored;
     autofd int root = fs_open_dir(AT_FDCWD, CGROUP_ROOT, &ignored);
 
     if (root >= 0)
-        remove_group(root, id, 0);
+        remove_group(root, name, 0);
 }
 
 int cgroup_kill(int fd, struct err *e)

@@ -5,9 +5,14 @@
 
 #include <stdbool.h>
 
-/* Make the group `id` with its limits. Returns its directory's descriptor. */
-int cgroup_make(const char *id, const struct cgroup_limits *limits, struct err *e) MUST_CHECK;
-void cgroup_remove(const char *id);
+/* The group of the first container, whose making is not part of its start; no container's id. */
+#define CGROUP_FIRST ".first"
+void cgroup_prepare(void);
+
+/* Make the group `name` (CGROUP_FIRST: it may be there) with its limits. Returns its directory's
+ * descriptor. */
+int cgroup_make(const char *name, const struct cgroup_limits *limits, struct err *e) MUST_CHECK;
+void cgroup_remove(const char *name);
 /* SIGKILL to all, at once. */
 int cgroup_kill(int fd, struct err *e) MUST_CHECK;
 /* Any other signal, to one process after the other. */

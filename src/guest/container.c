@@ -58,7 +58,7 @@ static void container_free(struct container *c)
     close_fd(&c->devpts_fd);
     close_fd(&c->upper_fd);
     if (c->cgroup_fd >= 0)
-        cgroup_remove(c->config.id);
+        cgroup_remove(c->cgroup);
     close_fd(&c->cgroup_fd);
     config_done(container_config, &c->config);
     free(c);
@@ -113,12 +113,21 @@ static int open_mount_ns(pid_t pid)
     return path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 }
 
+static const char *choose_cgroup(const struct container *c)
+{
+    for (const struct container *o = c->guest->containers; o; o = o->next)
+        if (o->cgroup && strcmp(o->cgroup, CGROUP_FIRST) == 0)
+            return c->config.id;
+    return CGROUP_FIRST;
+}
+
 static int container_spawn(struct container *c, struct err *e)
 {
     int pair[2];
     pid_t pid;
 
-    c->cgroup_fd = cgroup_make(c->config.id, &c->config.cgroup, e);
+    c->cgroup = choose_cgroup(c);
+    c->cgroup_fd = cgroup_make(c->cgroup, &c->config.cgroup, e);
     if (c->cgroup_fd < 0)
         return c->cgroup_fd;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)

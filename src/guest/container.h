@@ -30,7 +30,8 @@ struct container {
     char lower[32], upper[32]; /* block devices */
     pid_t pid;                 /* of the first process, 0: none yet */
     int pidfd;
-    int mount_ns; /* held, so that unmounting is not part of the process's end */
+    int mount_ns;       /* held, so that unmounting is not part of the process's end */
+    const char *cgroup; /* its name */
     int cgroup_fd;
     int upper_fd;          /* writable layer's root; -1 when it is a tmpfs */
     int devpts_fd;         /* container's /dev/pts */

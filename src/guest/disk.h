@@ -1,5 +1,5 @@
-/* Disks by their number ("LUN"): the machine's first ones are virtio's and have it in their serial
- * number, those that come later are on the one SCSI controller. */
+/* Disks by their number ("LUN"): the machine's first ones are virtio's and have it in their
+ * serial number, those that come later are on the one SCSI controller. */
 #pragma once
 
 #include "util/err.h"

@@ -161,10 +161,12 @@ static int finish_boot(struct guest *g, pid_t aside, struct err *e)
 {
     int status;
 
-    if (waitpid(aside, &status, 0) != aside || status != 0)
-        return err_set(e, ERR_SYSTEM, "containers cannot be made");
     while (boot_module_next(&g->boot_modules))
         ;
+    if (boot_cgroups(e) < 0)
+        return -1;
+    if (waitpid(aside, &status, 0) != aside || status != 0)
+        return err_set(e, ERR_SYSTEM, "containers cannot be made");
     if (fs_write_kernel(AT_FDCWD, "/proc/self/oom_score_adj", "-1000", e) < 0)
         return -1;
     (void)prctl(PR_SET_DUMPABLE, 0);
@@ -177,12 +179,13 @@ static int guest_boot(struct guest *g, struct err *e)
     pid_t aside;
     int r;
 
-    g->boot_modules.list = BOOT_MODULES_NOW;
-    g->later_modules.list = BOOT_MODULES_LATER;
-    if ((r = boot_mounts(e)) < 0 || (r = boot_limits(e)) < 0 || (r = loop_new(&g->loop, e)) < 0)
-        return r;
-    r = aside = boot_aside(e);
+    g->boot_modules = (struct boot_modules){ .list = BOOT_MODULES_NOW, .bus = -1 };
+    g->later_modules = (struct boot_modules){ .list = BOOT_MODULES_LATER, .bus = -1 };
+    r = boot_mounts(e);
     if (r < 0)
+        return r;
+    r = aside = boot_aside(&g->boot_modules, e);
+    if (r < 0 || (r = boot_limits(e)) < 0 || (r = loop_new(&g->loop, e)) < 0)
         return r;
     r = g->uevents.fd = uevent_open(e);
     if (r < 0 || (r = open_channel(g, e)) < 0 || (r = finish_boot(g, aside, e)) < 0)

@@ -6,22 +6,28 @@
 #include "guest/process.h"
 #include "guest/sys.h"
 #include "guest/tmpfs.h"
+#include "util/fd.h"
 #include "util/fs.h"
 #include "util/own.h"
 
 #include <fcntl.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
 #include <linux/magic.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 
-#define STAGE      "/mnt" /* in the initramfs: lower, upper, root, etc */
-#define STAGE_ROOT STAGE "/root"
-#define SHM_BYTES  (UINT64_C(64) << 20) /* docker's default */
-#define BASE_LAYER "/base"              /* in the initramfs: mount points and nsexec */
+#define STAGE           "/mnt" /* in the initramfs: lower, upper, root, dev, etc */
+#define STAGE_ROOT      STAGE "/root"
+#define SHM_BYTES       (UINT64_C(64) << 20) /* docker's default */
+#define READ_AHEAD_KIB  "1024"
+#define READ_AHEAD_DIRS ((size_t)256 << 10)
+#define BASE_LAYER      "/base" /* in the initramfs: mount points and nsexec */
 
 static int mount_disk(const char *device, const char *options, uint64_t attrs, const char *at,
                       struct err *e)
@@ -31,6 +37,27 @@ static int mount_disk(const char *device, const char *options, uint64_t attrs, c
     if (fd < 0)
         return err_ctx(e, "disk %s", device);
     return mnt_attach(fd, AT_FDCWD, at, e);
+}
+
+/* What this does is for speed only, so nothing depends on its success. A program is read as it is
+ * executed: with the kernel's 128 KiB that is many round trips. The directories of our images lie
+ * together, beginning with the root: one read instead of one for each component of a path. */
+static void read_ahead(const char *device)
+{
+    autofree char *setting = str_format("/sys/block%s/queue/read_ahead_kb", strrchr(device, '/'));
+    autofd int disk = open(device, O_RDONLY | O_CLOEXEC);
+    autofd int root = open(STAGE "/lower", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    union {
+        struct fiemap map;
+        char room[sizeof(struct fiemap) + sizeof(struct fiemap_extent)];
+    } u = { .map = { .fm_length = UINT64_MAX, .fm_extent_count = 1 } };
+    struct err ignored;
+
+    if (disk >= 0 && root >= 0 && ioctl(root, FS_IOC_FIEMAP, &u.map) == 0 &&
+        u.map.fm_mapped_extents == 1)
+        (void)readahead(disk, (off_t)u.map.fm_extents[0].fe_physical, READ_AHEAD_DIRS);
+    if (setting && fs_write_kernel(AT_FDCWD, setting, READ_AHEAD_KIB, &ignored) < 0)
+        return;
 }
 
 static int mount_upper(struct rootfs *r, struct err *e)
@@ -46,9 +73,47 @@ static int mount_upper(struct rootfs *r, struct err *e)
     return 0;
 }
 
-/* The writable layer is mounted by a child, beside the image. Returns its pid, and in *ret_report
- * where it reports. */
-static pid_t start_upper(struct rootfs *r, int *ret_report, struct err *e)
+/* The container's /dev, where it does not wait for the overlay. */
+static int stage_dev(struct rootfs *r, struct err *e)
+{
+    uint64_t shm = r->config->shm_bytes ? r->config->shm_bytes : SHM_BYTES;
+    autofree char *shm_options = str_format("mode=1777,size=%llu", (unsigned long long)shm);
+    autofd int dev = -1;
+    int n;
+
+    if (!shm_options)
+        return err_os(e, "/dev/shm");
+    n = mnt_place("tmpfs", "mode=755,size=65536k", MNT_NOSUID | MNT_STRICTATIME, AT_FDCWD,
+                  STAGE "/dev", e);
+    if (n < 0)
+        return n;
+    dev = fs_open_dir(AT_FDCWD, STAGE "/dev", e);
+    n = dev < 0 ? dev : devices_make(dev, r->config->security.privileged, e);
+    if (n >= 0)
+        n = mnt_place("devpts", "newinstance,ptmxmode=0666,mode=0620,gid=5",
+                      MNT_NOSUID | MNT_NOEXEC, dev, "pts", e);
+    if (n >= 0)
+        n = mnt_place("tmpfs", shm_options, MNT_NOSUID | MNT_NODEV | MNT_NOEXEC, dev, "shm", e);
+    if (n >= 0)
+        n = mnt_place("mqueue", NULL, MNT_NOSUID | MNT_NODEV | MNT_NOEXEC, dev, "mqueue", e);
+    if (n < 0)
+        return n;
+    return mnt_place("tmpfs", "mode=755,size=4m", MNT_NOSUID | MNT_NODEV | MNT_NOEXEC, AT_FDCWD,
+                     STAGE "/etc", e);
+}
+
+static void stage_main(struct rootfs *r, int report)
+{
+    struct err e;
+
+    if (mount_upper(r, &e) < 0 || fd_write_all(report, "u", 1, &e) < 0 || stage_dev(r, &e) < 0)
+        process_fail(report, 1, &e);
+    _exit(0);
+}
+
+/* Beside the image, a child mounts the writable layer, says so, and goes on with /dev. Returns
+ * its pid, and in *ret_report where it reports. */
+static pid_t stage_start(struct rootfs *r, int *ret_report, struct err *e)
 {
     int fds[2];
     pid_t pid;
@@ -56,54 +121,83 @@ static pid_t start_upper(struct rootfs *r, int *ret_report, struct err *e)
     if (pipe2(fds, O_CLOEXEC) < 0)
         return err_os(e, "pipe");
     pid = sys_fork(0, -1);
-    if (pid == 0) {
-        if (mount_upper(r, e) < 0)
-            process_fail(fds[1], 1, e);
-        _exit(0);
-    }
+    if (pid == 0)
+        stage_main(r, fds[1]);
     (void)close(fds[1]);
     *ret_report = fds[0];
     return pid < 0 ? err_os(e, "fork") : pid;
 }
 
-static int wait_upper(struct rootfs *r, pid_t pid, int report, struct err *e)
+/* The child's next word: that it has come further (1 byte), its end (0), or its failure. */
+static int stage_next(int report, ssize_t want, struct err *e)
 {
     struct failure f = { 0 };
     ssize_t n = read(report, &f, sizeof(f));
-    int status;
 
-    if (waitpid(pid, &status, 0) != pid || n == sizeof(f) || status != 0)
-        return err_set(e, n == sizeof(f) ? (enum err_kind)f.kind : ERR_SYSTEM, "%.*s",
-                       (int)sizeof(f.text) - 1, n == sizeof(f) ? f.text : "writable layer");
-    if (!r->upper)
+    if (n == want)
         return 0;
+    if (n != sizeof(f) || f.kind >= ERR_KIND_N)
+        return err_set(e, ERR_SYSTEM, "container setup: a child ended");
+    return err_set(e, (enum err_kind)f.kind, "%.*s", (int)sizeof(f.text) - 1, f.text);
+}
+
+static int stage_finish(pid_t pid, int report, struct err *e)
+{
+    int status, r = stage_next(report, 0, e);
+
+    if (waitpid(pid, &status, 0) != pid || (r >= 0 && status != 0))
+        return err_set(e, ERR_SYSTEM, "container setup: a child ended");
+    return r;
+}
+
+static int wait_upper(struct rootfs *r, int report, struct err *e)
+{
+    int n = stage_next(report, 1, e);
+
+    if (n < 0 || !r->upper)
+        return n;
     r->upper_fd = fs_open_dir(AT_FDCWD, STAGE "/upper", e);
     return r->upper_fd < 0 ? r->upper_fd : 0;
 }
 
 /* Below the image lies a layer of ours with what mounts need and nsexec: the image's own entries
  * win, and the writable layer stays free of it. */
-static int mount_overlay(struct rootfs *r, struct err *e)
+static int mount_overlay(struct rootfs *r, int report, struct err *e)
 {
     struct err lower_error;
-    autofd int report = -1;
-    pid_t pid = start_upper(r, &report, e);
-    int n, lower;
+    int lower = mount_disk(r->lower, "ro,noload", MNT_RDONLY, STAGE "/lower", &lower_error), n;
 
-    if (pid < 0)
-        return (int)pid;
-    lower = mount_disk(r->lower, "ro,noload", MNT_RDONLY, STAGE "/lower", &lower_error);
-    n = wait_upper(r, pid, report, e);
+    if (lower >= 0)
+        read_ahead(r->lower);
+    n = wait_upper(r, report, e);
     if (lower < 0) {
         *e = lower_error;
         return err_ctx(e, "image");
     }
     if (n < 0)
         return n;
-    n = mnt_place("overlay",
-                  "lowerdir=" STAGE "/lower:" BASE_LAYER ",upperdir=" STAGE
-                  "/upper/upper,workdir=" STAGE "/upper/work",
-                  0, AT_FDCWD, STAGE_ROOT, e);
+    return mnt_place("overlay",
+                     "lowerdir=" STAGE "/lower:" BASE_LAYER ",upperdir=" STAGE
+                     "/upper/upper,workdir=" STAGE "/upper/work",
+                     0, AT_FDCWD, STAGE_ROOT, e);
+}
+
+/* Returns the root directory, with nothing mounted in it yet. */
+static int mount_stage(struct rootfs *r, struct err *e)
+{
+    autofd int report = -1;
+    pid_t pid = stage_start(r, &report, e);
+    struct err ignored;
+    int n;
+
+    if (pid < 0)
+        return (int)pid;
+    n = mount_overlay(r, report, e);
+    if (n < 0) {
+        (void)stage_finish(pid, report, &ignored); /* the first error is the one to report */
+        return n;
+    }
+    n = stage_finish(pid, report, e);
     return n < 0 ? n : fs_open_dir(AT_FDCWD, STAGE_ROOT, e);
 }
 
@@ -136,29 +230,15 @@ static int mount_proc_sys(struct rootfs *r, int root, struct err *e)
     return mnt_place("cgroup2", NULL, attrs | ro, root, "sys/fs/cgroup", e);
 }
 
-static int mount_dev(struct rootfs *r, int root, struct err *e)
+static int place_dev(struct rootfs *r, int root, struct err *e)
 {
-    uint64_t shm = r->config->shm_bytes ? r->config->shm_bytes : SHM_BYTES;
-    autofree char *shm_options = str_format("mode=1777,size=%llu", (unsigned long long)shm);
     autofd int at = system_dir(root, "dev", e), dev = -1;
     int n;
 
     if (at < 0)
         return at;
-    if (!shm_options)
-        return err_os(e, "/dev/shm");
-    n = mnt_place("tmpfs", "mode=755,size=65536k", MNT_NOSUID | MNT_STRICTATIME, at, "", e);
-    if (n < 0)
-        return n;
-    dev = fs_open_dir(root, "dev", e);
-    n = dev < 0 ? dev : devices_make(dev, r->config->security.privileged, e);
-    if (n >= 0)
-        n = mnt_place("devpts", "newinstance,ptmxmode=0666,mode=0620,gid=5",
-                      MNT_NOSUID | MNT_NOEXEC, dev, "pts", e);
-    if (n >= 0)
-        n = mnt_place("tmpfs", shm_options, MNT_NOSUID | MNT_NODEV | MNT_NOEXEC, dev, "shm", e);
-    if (n >= 0)
-        n = mnt_place("mqueue", NULL, MNT_NOSUID | MNT_NODEV | MNT_NOEXEC, dev, "mqueue", e);
+    dev = fs_open_dir(AT_FDCWD, STAGE "/dev", e);
+    n = dev < 0 ? dev : mnt_attach(dev, at, "", e);
     if (n < 0)
         return n;
     r->devpts_fd = fs_open_dir(dev, "pts", e);
@@ -190,14 +270,10 @@ static int mount_etc(struct rootfs *r, int root, struct err *e)
     const struct container_config *c = r->config;
     autofree char *hostname = str_format("%s\n", c->hostname ? c->hostname : "");
     autofd int dir = -1;
-    int n;
+    int n = 0;
 
     if (!hostname)
         return err_os(e, "hostname");
-    n = mnt_place("tmpfs", "mode=755,size=4m", MNT_NOSUID | MNT_NODEV | MNT_NOEXEC, AT_FDCWD,
-                  STAGE "/etc", e);
-    if (n < 0)
-        return n;
     dir = fs_open_dir(AT_FDCWD, STAGE "/etc", e);
     if (dir < 0)
         return dir;
@@ -353,10 +429,10 @@ int rootfs_setup(struct rootfs *r, struct err *e)
     n = keep_program(r, e);
     if (n < 0)
         return n;
-    root = mount_overlay(r, e);
+    root = mount_stage(r, e);
     if (root < 0)
         return root;
-    if ((n = mount_dev(r, root, e)) < 0 || (n = mount_proc_sys(r, root, e)) < 0 ||
+    if ((n = place_dev(r, root, e)) < 0 || (n = mount_proc_sys(r, root, e)) < 0 ||
         (n = mount_etc(r, root, e)) < 0 || (n = mount_tmpfs_all(r, root, e)) < 0 ||
         (n = hide_paths(r, root, e)) < 0 || (n = enter(e)) < 0)
         return n;
