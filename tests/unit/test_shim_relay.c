@@ -342,6 +342,30 @@ static void a_client_may_leave_early(void **state UNUSED)
     assert_true(relays_idle(relays));
 }
 
+/* A signal that exec passes on before it ends, while the command's output waits for a reader: the
+ * shim finds out by a write that fails, with the signal unread. */
+static void what_a_client_said_before_it_left_arrives(void **state UNUSED)
+{
+    static char chunk[65536];
+    static const char signal[] = "MSG_SIGNAL";
+    int fd = client(RELAY_EXEC);
+    size_t sent = 0;
+
+    guest.silent = true;
+    settle();
+    for (int i = 0; i < 100; i++) {
+        sent += stream_send(guest.stream, chunk, sizeof(chunk));
+        settle();
+    }
+    assert_true(sent >= CHANNEL_WINDOW); /* more than the client's socket holds */
+    assert_int_equal(send(fd, signal, sizeof(signal), MSG_NOSIGNAL), sizeof(signal));
+    (void)close(fd);
+    settle();
+    assert_int_equal(guest.got, sizeof(signal));
+    assert_null(guest.stream);
+    assert_true(relays_idle(relays));
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -356,6 +380,7 @@ int main(void)
         CASE(connect_reaches_a_port),
         CASE(no_ok_where_nobody_listens),
         CASE(bad_connects_are_dropped),
+        CASE(what_a_client_said_before_it_left_arrives),
         CASE(a_client_may_leave_early),
     };
 
