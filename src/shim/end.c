@@ -69,6 +69,7 @@ void shim_started(struct shim *sh)
     if (sh->phase != PHASE_BOOT)
         return;
     loop_timer_cancel(sh->loop, &sh->boot_timer);
+    loop_timer_cancel(sh->loop, &sh->stall_timer);
     change.vm_pid = sh->engine->pid(sh->vm);
     if (shim_record(sh, &change, &e) < 0) {
         shim_start_failed(sh, 125, &e);
@@ -96,6 +97,7 @@ static void go_down(struct shim *sh)
 {
     stop_cancel(sh);
     loop_timer_cancel(sh->loop, &sh->boot_timer);
+    loop_timer_cancel(sh->loop, &sh->stall_timer);
     loop_timer_cancel(sh->loop, &sh->run_timer);
     json_log_end(&sh->main.log);
     if (!sh->vm)

@@ -105,6 +105,8 @@ struct shim {
     bool ch_failed;     /* to be freed at the end of this turn */
 
     struct timer boot_timer, down_timer, run_timer;
+    struct timer stall_timer; /* a machine that uses CPU time and does not come up */
+    bool booted_again;
     struct timer record_timer; /* to try again to write how it ended */
     unsigned record_tries;
     struct control control;

@@ -30,7 +30,8 @@ static struct {
     struct vm_listener *listener;
     struct vm_reply *reply;
     bool running, paused, fail_start;
-    int channel_fd;
+    int channel_fd, starts;
+    uint64_t cpu_ns;
 } fake;
 
 static void guest_start(int fd);
@@ -45,6 +46,7 @@ static int fake_start(const struct vm_config *c, struct loop *l UNUSED,
     machine.engine = sh->engine;
     fake.listener = listener;
     fake.running = true;
+    fake.starts++;
     fake.channel_fd = fcntl(c->channel_fd, F_DUPFD_CLOEXEC, 3);
     guest_start(fake.channel_fd);
     *ret = &machine;
@@ -114,6 +116,12 @@ static enum vm_accel fake_accel(const struct vm *vm UNUSED)
     return VM_ACCEL_TCG;
 }
 
+static int fake_stats(const struct vm *vm UNUSED, struct vm_stats *ret, struct err *e UNUSED)
+{
+    *ret = (struct vm_stats){ .cpu_ns = fake.cpu_ns };
+    return 0;
+}
+
 static void fake_tail(const struct vm *vm UNUSED, char *ret, size_t size)
 {
     (void)snprintf(ret, size, "its last line");
@@ -128,6 +136,7 @@ static const struct vm_engine engine = {
     .kill = fake_kill,
     .pid = fake_pid,
     .accel = fake_accel,
+    .stats = fake_stats,
     .console_tail = fake_tail,
 };
 
@@ -596,6 +605,8 @@ static int setup(void **state UNUSED)
     struct err e;
 
     fake.fail_start = fake.paused = false;
+    fake.starts = 0;
+    fake.cpu_ns = 0;
     report = attached = -1;
     memset(&guest, 0, sizeof(guest));
     return loop_new(&loop, &e);
@@ -710,6 +721,37 @@ static void a_guest_that_hangs_at_boot(void **state UNUSED)
     assert_report_error(125, "its last line");
     UNTIL(sh->quit);
     assert_record(BOX_CREATED, 125, "its last line");
+}
+
+static void stall(void)
+{
+    assert_true(sh->stall_timer.armed);
+    loop_timer(loop, &sh->stall_timer, 0);
+    turn();
+}
+
+/* Not before it has used much more CPU time than a boot takes, and once. */
+static void a_guest_that_hangs_at_boot_gets_another_one(void **state UNUSED)
+{
+    struct err e = { 0 };
+
+    make_box(NULL);
+    assert_int_equal(launch(false, &e), 0);
+    fake.cpu_ns = 20 * NS_PER_S;
+    stall();
+    assert_int_equal(fake.starts, 1);
+    fake.cpu_ns = 31 * NS_PER_S;
+    stall();
+    assert_int_equal(fake.starts, 2);
+    assert_false(sh->stall_timer.armed);
+    guest_hello();
+    UNTIL(guest.created && guest.start.argv.n);
+    guest_started();
+    UNTIL(sh->phase == PHASE_RUN);
+    assert_int_equal(fake.starts, 2);
+    guest_exit(7, false);
+    UNTIL(sh->quit);
+    assert_record(BOX_STOPPED, 7, NULL);
 }
 
 static void a_panic_at_boot(void **state UNUSED)
@@ -1085,6 +1127,7 @@ int main(void)
         CASE(a_command_that_is_not_there),
         CASE(a_machine_that_does_not_start),
         CASE(a_guest_that_hangs_at_boot),
+        CASE(a_guest_that_hangs_at_boot_gets_another_one),
         CASE(a_panic_at_boot),
         CASE(a_machine_that_dies),
         CASE(a_guest_that_breaks_the_protocol),
