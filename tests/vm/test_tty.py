@@ -160,6 +160,7 @@ def exec_and_shell_have_terminals_too(home):
         s.type("a exec -it ex sh -c 'tty; stty size; echo done'")
         s.expect("24 80")
         contains(s.text(), "/dev/pts/")
+        s.prompt()
         s.type("clear; a shell ex")
         s.expect("/ #")
         s.type("exit 4")
