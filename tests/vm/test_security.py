@@ -169,7 +169,7 @@ def what_is_not_known_is_refused_before_anything_is_made(home):
             check(r.status == (125 if verb == "run" else 1), f"status {r.status}: {r}")
             contains(r.err, text)
     equal(home.out("ps", "-aq"), "", "boxes")
-    r = home.a3s("run", "no/such/image", status=125)
+    r = home.a3s("run", "--pull", "never", "no/such/image", status=125)
     contains(r.err, "No such image: no/such/image")
 
 
