@@ -50,8 +50,8 @@ struct security {
 struct container_config {
     char *id;
     char *hostname, *domainname;
-    uint64_t lower_lun; /* SCSI LUN of the read-only root file system + 1; 0: none */
-    uint64_t upper_lun; /* SCSI LUN of the writable layer + 1; 0: a tmpfs */
+    uint64_t lower_lun; /* number (LUN) of the read-only root file system + 1; 0: none */
+    uint64_t upper_lun; /* number (LUN) of the writable layer + 1; 0: a tmpfs */
     bool read_only;     /* --read-only */
     char *etc_hosts, *etc_resolv_conf; /* file contents; NULL: the image's own are left */
     struct tlv_list tmpfs;             /* struct mount_tmpfs */
