@@ -15,6 +15,7 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 from imagestore import Store
 from layers import TOP, Skip, case, main
+from machine import why_no_buildah
 
 sys.path.insert(0, str(TOP / "tools"))
 
@@ -183,6 +184,8 @@ def skopeo_writes_every_format():
 @case
 def buildah_images():
     need("buildah")
+    if why_no_buildah():
+        raise Skip(why_no_buildah())
     with tempfile.TemporaryDirectory() as tmp, Store() as s:
         import mkimage
         with open(f"{tmp}/busybox.tar", "wb") as f:

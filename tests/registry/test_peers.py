@@ -10,6 +10,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 from harness import Skip, busybox_tar, check, contains, equal, main, test
 from hostile import sha256
 from layers import Tar
+from machine import why_no_buildah
 from pulls import fsck, quick, refused
 from registry import Peers, Registry, run
 
@@ -224,8 +225,8 @@ def an_image_of_oras(home):
 
 @test(image=False)
 def an_image_of_buildah(home):
-    if os.geteuid() != 0:
-        raise Skip("needs root")
+    if os.geteuid() != 0 or why_no_buildah():
+        raise Skip(why_no_buildah() or "needs root")
     peers = Peers(home.dir)
     env = peers.env | {"STORAGE_DRIVER": "vfs", "BUILDAH_ISOLATION": "chroot"}
     store = ["--root", home.dir / "storage", "--runroot", home.dir / "runroot"]

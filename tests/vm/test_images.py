@@ -9,6 +9,7 @@ import sys
 here = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(here / "lib"), str(here / "interop")]
 from harness import Skip, check, equal, main, test
+from machine import why_no_buildah  # noqa: E402
 
 # Type, mode, owner, size, links, device numbers, time of each; then contents and targets.
 LIST = r"""
@@ -76,8 +77,8 @@ def a_box_sees_what_umoci_unpacks(home):
 
 @test
 def skopeo_and_buildah_images_run(home):
-    if os.geteuid() != 0 or not shutil.which("buildah") or not shutil.which("skopeo"):
-        raise Skip("needs root, buildah and skopeo")
+    if os.geteuid() != 0 or why_no_buildah() or not shutil.which("skopeo"):
+        raise Skip(why_no_buildah() or "needs root and skopeo")
     sys.path.insert(0, str(here.parent / "tools"))
     import mkimage
     with open(home.dir / "busybox.tar", "wb") as f:
