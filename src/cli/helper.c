@@ -8,15 +8,15 @@
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 
-#define READ_BYTES         ((size_t)64 << 10)
-#define GRANDCHILD_WAIT_MS 5000 /* it has been killed; a disk may hold it */
+#define READ_BYTES   ((size_t)64 << 10)
+#define LAST_WAIT_MS 5000 /* for whom the helper started: killed, but a disk may hold it */
 
 struct run {
     const struct helper *h;
     pid_t pid;
     int pidfd, signal_fd;
     int caught; /* the first signal; 0: none */
-    bool out_open;
+    bool out_open, ended;
 };
 
 /* One piece of its output. */
@@ -48,18 +48,21 @@ static void take_signal(struct run *run)
     run->caught = run->caught ? run->caught : (int)info.ssi_signo;
 }
 
-/* Until it has said everything and has ended. */
+/* Until it has said everything and has ended, and so has whom it started. */
 static int follow(struct run *run, struct err *e)
 {
-    int r = 0;
+    int r = 0, ready;
 
-    for (;;) {
+    while (run->out_open || !run->ended) {
         struct pollfd fds[] = { { run->signal_fd, POLLIN, 0 },
                                 { run->out_open ? run->h->out : -1, POLLIN, 0 },
-                                { run->pidfd, POLLIN, 0 } };
+                                { run->ended ? -1 : run->pidfd, POLLIN, 0 } };
 
-        if (poll(fds, ARRAY_LEN(fds), -1) < 0)
+        ready = poll(fds, ARRAY_LEN(fds), run->ended ? LAST_WAIT_MS : -1);
+        if (ready < 0)
             continue; /* EINTR: what is blocked comes by the descriptor */
+        if (ready == 0)
+            break;
         if (fds[0].revents)
             take_signal(run);
         if (fds[1].revents && r == 0)
@@ -68,9 +71,10 @@ static int follow(struct run *run, struct err *e)
             (void)syscall(SYS_pidfd_send_signal, run->pidfd, SIGTERM, NULL, 0);
             run->out_open = false;
         }
-        if (fds[2].revents && !run->out_open)
-            return r;
+        if (fds[2].revents)
+            run->ended = true;
     }
+    return r;
 }
 
 static int start(struct run *run, sigset_t *ret_old, struct err *e)
@@ -94,14 +98,11 @@ static int start(struct run *run, sigset_t *ret_old, struct err *e)
     return r;
 }
 
-/* Who is killed leaves what it worked on; who was started by it may take a moment to follow. */
-static void sweep(struct cli *cli, const struct helper *h)
+/* Who is killed leaves what it worked on. */
+static void sweep(struct cli *cli)
 {
-    struct pollfd fd = { h->grandchild ? *h->grandchild : -1, POLLIN, 0 };
     struct err ignored;
 
-    if (fd.fd >= 0)
-        (void)poll(&fd, 1, GRANDCHILD_WAIT_MS);
     if (store_sweep(cli->home, NULL, &ignored) < 0)
         err_clear(&ignored); /* the next load does it */
 }
@@ -119,7 +120,7 @@ int cli_helper_run(struct cli *cli, const struct helper *h, struct err *e)
         rr = follow(&run, &reading);
         r = spawn_wait(run.pid, &status, e);
         if (r == 0 && (status >= 128 || run.caught))
-            sweep(cli, h);
+            sweep(cli);
         (void)sigprocmask(SIG_SETMASK, &old, NULL); /* as it was */
         if (run.caught) {
             (void)signal(run.caught, SIG_DFL);

@@ -13,15 +13,14 @@
 
 struct helper {
     const struct spawn *spawn;
-    int out;          /* the end of its stdout we read until it ends; -1: none */
+    int out;          /* the end of its stdout we read until it ends; -1: none. Whom the helper
+                         starts has it too, so that its end is everybody's */
     int *out_w;       /* the end it gets: closed once it runs */
     struct str *text; /* what was read; with `more`: and is left */
     /* After every piece; drops from *text what it took. < 0 ends the helper. NULL: all is kept.
      */
     int (*more)(void *ctx, struct str *text, struct err *e);
     void *ctx;
-    int *grandchild; /* pidfd of a process that dies with the helper: its end is waited for, too,
-                        before the sweep. Set by `more`, -1 before; NULL for none */
 };
 
 /* When it ended badly it has told why on stderr: then *e has no text. */

@@ -28,28 +28,10 @@ static int input_file(const struct registry_job *job, int *ret_fd, struct err *e
     return r;
 }
 
-struct reading {
-    const struct registry_job *job;
-    int worker; /* pidfd of the a3s-box-image it has started; -1: none */
-};
-
-/* "worker" is for us. It is there now, alive or waited for by its parent. */
-static int take_event(struct reading *reading, const json_t *event, struct err *e)
-{
-    const char *kind = json_string_value(json_object_get(event, "event"));
-    pid_t pid = (pid_t)json_integer_value(json_object_get(event, "pid"));
-
-    if (!kind || strcmp(kind, "worker") != 0)
-        return reading->job->event(reading->job->ctx, event, e);
-    close_fd(&reading->worker);
-    if (pid > 0)
-        reading->worker = (int)syscall(SYS_pidfd_open, pid, 0);
-    return 0;
-}
-
 /* The whole lines in `text`. */
 static int take_lines(void *ctx, struct str *text, struct err *e)
 {
+    const struct registry_job *job = ctx;
     size_t done = 0;
     int r = 0;
 
@@ -62,7 +44,7 @@ static int take_lines(void *ctx, struct str *text, struct err *e)
             r = err_set(e, ERR_INTERNAL, "a3s-box-registry said '%.*s'",
                         (int)(end - line < 100 ? end - line : 100), line);
         else
-            r = take_event(ctx, event, e);
+            r = job->event(job->ctx, event, e);
         json_decref(event);
         done = (size_t)(end - text->p) + 1;
     }
@@ -76,7 +58,7 @@ int cli_registry(struct cli *cli, const struct registry_job *job, struct err *e)
 {
     autofree char *program = cli_helper_path(cli, "a3s-box-registry");
     autofd int in = -1, out_r = -1, out_w = -1;
-    struct reading reading = { .job = job, .worker = -1 };
+    struct registry_job own = *job;
     autostr text = STR_INIT(0);
     const char *argv[32] = { program };
     int pipe_fds[2], r = 0;
@@ -107,9 +89,7 @@ int cli_registry(struct cli *cli, const struct registry_job *job, struct err *e)
                                          .out_w = &out_w,
                                          .text = &text,
                                          .more = take_lines,
-                                         .ctx = &reading,
-                                         .grandchild = &reading.worker },
+                                         .ctx = &own },
                        e);
-    close_fd(&reading.worker);
     return r;
 }

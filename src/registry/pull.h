@@ -118,8 +118,6 @@ void worker_end(struct pull_layers *p);
 void event_pulling(const struct ref *ref);
 /* Another process pulls the same. */
 void event_shared(void);
-/* a3s-box-image has been started, so that whoever ends us can wait for its end, too. */
-void event_worker(pid_t pid);
 /* Layers that have changed; now, or when it is time again. */
 enum event_when { EVENT_NOW, EVENT_SOON };
 void event_layers(struct pull_layers *p, enum event_when when);

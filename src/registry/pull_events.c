@@ -33,12 +33,6 @@ void event_shared(void)
     (void)fflush(stdout);
 }
 
-void event_worker(pid_t pid)
-{
-    put(json_pack("{s:s, s:I}", "event", "worker", "pid", (json_int_t)pid));
-    (void)fflush(stdout);
-}
-
 static const char *state_name(enum layer_state state)
 {
     switch (state) {

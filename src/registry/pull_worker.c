@@ -40,7 +40,10 @@ static int start(struct pull_layers *p, int socket, struct err *e)
     const char *argv[] = { program,       "assemble",   "--stage",  p->stage,
                            "--reference", p->reference, "--digest", p->image->digest.text,
                            NULL };
-    const struct spawn_fd fds[] = { { 2, 2 }, { socket, SOCKET_AS }, { p->stage_fd, STAGE_AS } };
+    /* Nothing is printed by it: its stdout shows who waits for our end that it lives. */
+    const struct spawn_fd fds[] = {
+        { 1, 1 }, { 2, 2 }, { socket, SOCKET_AS }, { p->stage_fd, STAGE_AS }
+    };
     const struct spawn s = { .argv = argv,
                              .fds = fds,
                              .fds_n = ARRAY_LEN(fds),
@@ -66,7 +69,6 @@ int worker_start(struct pull_layers *p, struct err *e)
     if (r < 0)
         return r;
     p->worker.socket = take_fd(&ours);
-    event_worker(p->worker.pid);
     p->has_result = false;
     for (size_t i = 0; i < p->n; i++) {
         p->v[i].unpacked = 0;
