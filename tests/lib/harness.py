@@ -26,7 +26,7 @@ import traceback
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("A3S_BIN", TOP / "bin"))
-TIMEOUT = 120  # seconds for one command: a boot under a busy software CPU may take 10
+TIMEOUT = 150  # longer than a boot may take: then the reason is told
 
 tests = []
 environment = {}  # for every command of every test: what a kind of test needs
