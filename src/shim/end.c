@@ -172,12 +172,19 @@ static void on_down_timer(struct timer *t)
 static void on_boot_timer(struct timer *t)
 {
     struct shim *sh = CONTAINER_OF(t, struct shim, boot_timer);
+    struct vm_stats stats = { 0 };
     char tail[360] = "";
     struct err e;
 
-    if (sh->vm)
+    if (sh->vm) {
         sh->engine->console_tail(sh->vm, tail, sizeof(tail));
-    (void)err_set(&e, ERR_TIMEOUT, "VM boot failed: the guest did not answer in time; %s%s",
+        if (sh->engine->stats(sh->vm, &stats, &e) == 0)
+            log_warn("%s HELLO; the machine has used %llu ms of CPU time",
+                     sh->control.stream ? "after" : "before",
+                     (unsigned long long)(stats.cpu_ns / NS_PER_MS));
+    }
+    (void)err_set(&e, ERR_TIMEOUT, "VM boot failed: the guest did not answer in time%s; %s%s",
+                  sh->control.stream ? " (it is up, but has no container)" : "",
                   *tail ? "the end of its console: " : "its console is empty", tail);
     shim_start_failed(sh, 125, &e);
 }
