@@ -31,3 +31,10 @@ OSSL_CLEANUP(GENERAL_NAMES)
 OSSL_CLEANUP(X509)
 OSSL_CLEANUP(X509_STORE)
 OSSL_CLEANUP(X509_STORE_CTX)
+
+/* OpenSSL 3.4 (Debian 13) names them by what they do: the context owns what it is given. */
+#if OPENSSL_VERSION_NUMBER < 0x30400000L
+#define TS_VERIFY_CTX_set0_data  TS_VERIFY_CTX_set_data
+#define TS_VERIFY_CTX_set0_store TS_VERIFY_CTX_set_store
+#define TS_VERIFY_CTX_set0_certs TS_VERIFY_CTX_set_certs
+#endif

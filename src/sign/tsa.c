@@ -76,9 +76,9 @@ static int verify(TS_RESP *response, struct span data, const struct verifier *v,
         return err_os_at(e, ENOMEM, "timestamp");
     }
     TS_VERIFY_CTX_set_flags(ctx, TS_VFY_VERSION | TS_VFY_SIGNATURE | TS_VFY_DATA);
-    TS_VERIFY_CTX_set_data(ctx, bytes);
-    TS_VERIFY_CTX_set_store(ctx, store);
-    TS_VERIFY_CTX_set_certs(ctx, others);
+    TS_VERIFY_CTX_set0_data(ctx, bytes);
+    TS_VERIFY_CTX_set0_store(ctx, store);
+    TS_VERIFY_CTX_set0_certs(ctx, others);
     return TS_RESP_verify_response(ctx, response) == 1 ? 0 : refused(e);
 }
 
