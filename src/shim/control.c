@@ -10,6 +10,7 @@
 /* What the guest may write into shim.log: it is not trusted with our disk. */
 #define LOG_LINES_MAX 1000
 
+/* What was sent is kept until the workload's stream is open: the machine may be started again. */
 static void pump(struct shim *sh)
 {
     struct control *c = &sh->control;
@@ -17,12 +18,18 @@ static void pump(struct shim *sh)
     if (!c->stream)
         return;
     c->sent += stream_send(c->stream, str_c(&c->out) + c->sent, c->out.len - c->sent);
-    if (c->sent == c->out.len) {
+    if (c->sent < c->out.len) {
+        (void)stream_room(c->stream); /* ask for writable() */
+    } else if (sh->main.stream) {
         str_done(&c->out);
         c->sent = 0;
-    } else {
-        (void)stream_room(c->stream); /* ask for writable() */
     }
+}
+
+void control_rewind(struct shim *sh)
+{
+    sh->control.sent = 0;
+    msg_reader_done(&sh->control.in);
 }
 
 void control_put(struct shim *sh, enum msg_type type, const void *payload, size_t len)
@@ -154,7 +161,8 @@ static int on_message(void *user, const struct msg *m, struct err *e)
     switch (m->type) {
     case MSG_CONTAINER_CREATED:
         if (sh->phase == PHASE_BOOT && !sh->main.stream)
-            workload_open(sh);
+            shim_container_created(sh);
+        pump(sh); /* lets go of what was kept */
         return 0;
     case MSG_CONTAINER_FAILED:
         return on_failed(sh, c, e);

@@ -61,6 +61,17 @@ static void send_pending_signals(struct shim *sh)
             control_signal(sh, signal, false);
 }
 
+void shim_container_created(struct shim *sh)
+{
+    struct err e;
+
+    loop_timer_cancel(sh->loop, &sh->stall_timer);
+    if (relays_start(&sh->relays, sh->ch, &e) < 0)
+        shim_start_failed(sh, 125, &e);
+    else
+        workload_open(sh);
+}
+
 void shim_started(struct shim *sh)
 {
     struct box_change change = { .to = BOX_RUNNING, .stopped_by_user = -1 };
@@ -69,7 +80,6 @@ void shim_started(struct shim *sh)
     if (sh->phase != PHASE_BOOT)
         return;
     loop_timer_cancel(sh->loop, &sh->boot_timer);
-    loop_timer_cancel(sh->loop, &sh->stall_timer);
     change.vm_pid = sh->engine->pid(sh->vm);
     if (shim_record(sh, &change, &e) < 0) {
         shim_start_failed(sh, 125, &e);
@@ -184,7 +194,9 @@ static void on_boot_timer(struct timer *t)
                      (unsigned long long)(stats.cpu_ns / NS_PER_MS));
     }
     (void)err_set(&e, ERR_TIMEOUT, "VM boot failed: the guest did not answer in time%s; %s%s",
-                  sh->control.stream ? " (it is up, but has no container)" : "",
+                  sh->main.stream      ? " (its container is there)"
+                  : sh->control.stream ? " (it is up, but has no container)"
+                                       : "",
                   *tail ? "the end of its console: " : "its console is empty", tail);
     shim_start_failed(sh, 125, &e);
 }

@@ -17,9 +17,10 @@
 /* From the start of the VMM to the workload's; a cold boot takes a tenth of it. */
 #define BOOT_WAIT_KVM (30 * NS_PER_S)
 #define BOOT_WAIT_TCG (120 * NS_PER_S)
-/* CPU time after which a boot under TCG hangs: it takes 2 s. Time on the clock says nothing on a
- * busy host. */
-#define BOOT_CPU_TCG (30 * NS_PER_S)
+/* A boot under TCG that has used this much CPU time hangs in a loop (it takes 2 s), one that has
+ * taken this long on the clock hangs, waits for nothing, or has a host that is far too busy. */
+#define STALL_CPU   (30 * NS_PER_S)
+#define STALL_CLOCK (60 * NS_PER_S)
 
 /* ---- the box ----------------------------------------------------------- */
 
@@ -222,8 +223,6 @@ static void on_hello(struct channel *ch, const struct channel_hello *peer)
         return;
     }
     control_open(sh); /* the workload follows when its container is there */
-    if (sh->phase == PHASE_BOOT && relays_start(&sh->relays, ch, &e) < 0)
-        shim_start_failed(sh, 125, &e);
 }
 
 /* Streams that the guest opens: nothing of ours listens yet. */
@@ -246,40 +245,49 @@ static int start_machine(struct shim *sh, struct err *e);
 
 /* QEMU before 8.1 may keep the translation of an instruction that another CPU changes while it is
  * translated. The guest's kernel patches itself as it boots, and then runs into a breakpoint that
- * is no longer there, for ever: 1 boot of 150 on a busy host, always before HELLO. Nothing of the
- * workload has run, and nothing was sent: once more. */
+ * is no longer there, for ever: 1 boot of some 200 with two CPUs. As long as the workload's
+ * stream is not open nothing of the user has run, no client talks to the guest, and control.c
+ * still has what the guest was told: once more. */
+static bool may_boot_again(const struct shim *sh)
+{
+    return sh->phase == PHASE_BOOT && sh->vm && !sh->main.stream && !sh->booted_again;
+}
+
 static void boot_again(struct shim *sh, uint64_t cpu_ns)
 {
     struct err e;
 
-    log_warn("the guest has used %llu s of CPU time and does not come up: machine started again",
-             (unsigned long long)(cpu_ns / NS_PER_S));
+    log_warn("the guest does not come up (%s HELLO, %llu s of CPU time): machine started again",
+             sh->control.stream ? "after" : "before", (unsigned long long)(cpu_ns / NS_PER_S));
     sh->booted_again = true;
     vm_free(take_ptr(sh->vm));
     channel_free(take_ptr(sh->ch));
     sh->ch_failed = false;
     close_fd(&sh->channel_fd);
+    control_rewind(sh);
     if (start_machine(sh, &e) < 0)
         shim_start_failed(sh, 125, &e);
 }
 
-static void watch_stall(struct shim *sh, uint64_t left_ns)
+/* Looks again when all of its CPUs can have used what is left, or time is up. */
+static void watch_stall(struct shim *sh, uint64_t cpu_left, uint64_t clock_left)
 {
-    /* no earlier than all of its CPUs can have used it */
-    loop_timer(sh->loop, &sh->stall_timer, left_ns / (sh->box->spec.cpus + 1) + NS_PER_S);
+    uint64_t soonest = cpu_left / (sh->box->spec.cpus + 1) + NS_PER_S;
+
+    loop_timer(sh->loop, &sh->stall_timer, soonest < clock_left ? soonest : clock_left);
 }
 
 static void on_stall_timer(struct timer *t)
 {
     struct shim *sh = CONTAINER_OF(t, struct shim, stall_timer);
+    uint64_t clock = time_mono_ns() - sh->machine_ns;
     struct vm_stats stats;
     struct err ignored;
 
-    if (sh->phase != PHASE_BOOT || sh->control.stream || !sh->vm ||
-        sh->engine->stats(sh->vm, &stats, &ignored) < 0)
+    if (!may_boot_again(sh) || sh->engine->stats(sh->vm, &stats, &ignored) < 0)
         return;
-    if (stats.cpu_ns < BOOT_CPU_TCG)
-        watch_stall(sh, BOOT_CPU_TCG - stats.cpu_ns);
+    if (stats.cpu_ns < STALL_CPU && clock < STALL_CLOCK)
+        watch_stall(sh, STALL_CPU - stats.cpu_ns, STALL_CLOCK - clock);
     else
         boot_again(sh, stats.cpu_ns);
 }
@@ -309,8 +317,9 @@ static int start_machine(struct shim *sh, struct err *e)
     if (r < 0)
         return r;
     loop_timer(sh->loop, &sh->boot_timer, wait_ns);
-    if (sh->engine->accel(sh->vm) == VM_ACCEL_TCG && !sh->booted_again)
-        watch_stall(sh, BOOT_CPU_TCG);
+    sh->machine_ns = time_mono_ns();
+    if (sh->engine->accel(sh->vm) == VM_ACCEL_TCG && may_boot_again(sh))
+        watch_stall(sh, STALL_CPU, STALL_CLOCK);
     return channel_new(sh->loop, sh->channel_fd, CHANNEL_HOST, &ops, sh, &sh->ch, e);
 }
 

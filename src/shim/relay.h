@@ -47,7 +47,7 @@ struct relays {
 void relays_init(struct relays *rs, struct loop *loop);
 /* Takes over a listening socket, whose clients wait until relays_start(). */
 void relays_listen(struct relays *rs, enum relay_kind kind, int own_fd);
-/* The guest said HELLO: let clients in. */
+/* The container is there: let clients in. Once. */
 int relays_start(struct relays *rs, struct channel *ch, struct err *e) MUST_CHECK;
 /* Takes over a connected socket; for relays_start() and tests. */
 void relay_new(struct relays *rs, enum relay_kind kind, int own_fd);

@@ -40,7 +40,7 @@ struct outcome {
 
 struct control {
     struct stream *stream; /* NULL before HELLO and after the channel */
-    struct str out;        /* waits for credit, or for HELLO */
+    struct str out;        /* waits for credit, or for HELLO; kept until the workload's is open */
     size_t sent;
     struct msg_reader in;
     struct timer procs_timer; /* a guest that does not answer */
@@ -105,7 +105,8 @@ struct shim {
     bool ch_failed;     /* to be freed at the end of this turn */
 
     struct timer boot_timer, down_timer, run_timer;
-    struct timer stall_timer; /* a machine that uses CPU time and does not come up */
+    struct timer stall_timer; /* a machine that does not come up */
+    uint64_t machine_ns;      /* when it was started, CLOCK_MONOTONIC */
     bool booted_again;
     struct timer record_timer; /* to try again to write how it ended */
     unsigned record_tries;
@@ -139,6 +140,8 @@ int config_put_main(const struct box *box, struct str *out, struct err *e) MUST_
 /* ---- control.c ---- */
 
 void control_open(struct shim *sh);
+/* Another machine will be told all that this one was. */
+void control_rewind(struct shim *sh);
 void control_put(struct shim *sh, enum msg_type type, const void *payload, size_t len);
 void control_signal(struct shim *sh, int signal, bool all);
 void control_clock(struct shim *sh);
@@ -158,6 +161,8 @@ void workload_done(struct shim *sh);
 
 /* Our state in the record; opens state.db for it. */
 int shim_record(struct shim *sh, const struct box_change *change, struct err *e) MUST_CHECK;
+/* Its container is there: clients are let in, the workload is sent. */
+void shim_container_created(struct shim *sh);
 /* The workload runs. */
 void shim_started(struct shim *sh);
 /* Its end: by itself, or with an error that the record keeps. The machine goes down. */

@@ -148,7 +148,8 @@ static struct {
     struct msg_reader control_in, main_in;
     struct exec_request start;
     bool configured, created, failed;
-    bool ignore_signals, hang;
+    bool ignore_signals, hang, hang_at_create;
+    int creates; /* requests */
     int signals[16], signals_n;
     uint64_t signal_all;
     struct str input;
@@ -228,6 +229,9 @@ static void on_create(void)
     autostr body = STR_INIT(0);
     struct err e;
 
+    guest.creates++;
+    if (guest.hang_at_create)
+        return;
     guest.created = guest.configured;
     assert_int_equal(config_encode(container_ref, &ref, &body, &e), 0);
     guest_say(guest.control, MSG_CONTAINER_CREATED, body.p, body.len);
@@ -754,6 +758,46 @@ static void a_guest_that_hangs_at_boot_gets_another_one(void **state UNUSED)
     assert_record(BOX_STOPPED, 7, NULL);
 }
 
+/* Behind HELLO it has its configuration, which the next one needs, too. */
+static void a_guest_that_hangs_behind_hello_gets_another_one(void **state UNUSED)
+{
+    struct err e = { 0 };
+
+    make_box(NULL);
+    assert_int_equal(launch(false, &e), 0);
+    guest.hang_at_create = true;
+    guest_hello();
+    UNTIL(guest.creates == 1);
+    fake.cpu_ns = 31 * NS_PER_S;
+    stall();
+    assert_int_equal(fake.starts, 2);
+    guest.configured = guest.hang_at_create = false;
+    guest_hello();
+    UNTIL(guest.created && guest.start.argv.n);
+    assert_int_equal(guest.creates, 2);
+    guest_started();
+    UNTIL(sh->phase == PHASE_RUN);
+    assert_int_equal(sh->control.out.len, 0);
+    guest_exit(7, false);
+    UNTIL(sh->quit);
+    assert_record(BOX_STOPPED, 7, NULL);
+}
+
+/* From the workload's stream on something of the user may have run. */
+static void a_guest_with_a_container_is_not_started_again(void **state UNUSED)
+{
+    struct err e = { 0 };
+
+    make_box(NULL);
+    assert_int_equal(launch(false, &e), 0);
+    guest_hello();
+    UNTIL(guest.created && guest.start.argv.n);
+    assert_false(sh->stall_timer.armed);
+    end_machine(VM_END_FAILED, "QEMU died of signal 9");
+    UNTIL(sh->quit);
+    assert_int_equal(fake.starts, 1);
+}
+
 static void a_panic_at_boot(void **state UNUSED)
 {
     struct err e = { 0 };
@@ -1128,6 +1172,8 @@ int main(void)
         CASE(a_machine_that_does_not_start),
         CASE(a_guest_that_hangs_at_boot),
         CASE(a_guest_that_hangs_at_boot_gets_another_one),
+        CASE(a_guest_that_hangs_behind_hello_gets_another_one),
+        CASE(a_guest_with_a_container_is_not_started_again),
         CASE(a_panic_at_boot),
         CASE(a_machine_that_dies),
         CASE(a_guest_that_breaks_the_protocol),
