@@ -76,6 +76,16 @@ const char *const schema_scripts[] = {
     "  PRIMARY KEY (image_id, position)"
     ") WITHOUT ROWID;"
     "CREATE INDEX image_layers_diff_id ON image_layers (diff_id);",
+
+    /* What happened (db/event.h). The newest row is never deleted, so seq only grows. */
+    "CREATE TABLE events ("
+    "  seq INTEGER PRIMARY KEY,"
+    "  time_ns INTEGER NOT NULL,"
+    "  type TEXT NOT NULL,"      /* container, image */
+    "  action TEXT NOT NULL,"    /* docker's */
+    "  actor_id TEXT NOT NULL,"  /* of a box its id, of an image its reference or id */
+    "  attributes TEXT NOT NULL" /* a JSON object with strings in it */
+    ");",
 };
 
 const int schema_version = ARRAY_LEN(schema_scripts);

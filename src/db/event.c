@@ -1,0 +1,81 @@
+#include "db/event.h"
+
+#include "util/str.h"
+#include "util/time.h"
+#include "util/utf8.h"
+
+#include <string.h>
+
+static void put_text(struct str *out, const char *text)
+{
+    size_t left = strlen(text);
+    const unsigned char *p = (const unsigned char *)text;
+
+    str_addc(out, '"');
+    while (left) {
+        size_t n = utf8_len(p, left);
+
+        if (n == 0)
+            str_adds(out, "\xef\xbf\xbd");
+        else if (*p == '"' || *p == '\\')
+            str_addf(out, "\\%c", *p);
+        else if (*p < 0x20)
+            str_addf(out, "\\u%04x", *p);
+        else
+            str_add(out, p, n);
+        n = n ? n : 1;
+        p += n;
+        left -= n;
+    }
+    str_addc(out, '"');
+}
+
+/* A JSON object of strings. Each byte becomes up to six. */
+static void put_attributes(struct str *out, const struct event *ev)
+{
+    str_addc(out, '{');
+    for (size_t i = 0; i < ev->attrs_n; i++) {
+        const struct event_attr *a = &ev->attrs[i];
+        const char *value = a->value ? a->value : "";
+        size_t before = out->len;
+
+        if (strlen(a->key) + strlen(value) > EVENT_ATTRIBUTES_MAX)
+            continue;
+        if (out->len > 1)
+            str_addc(out, ',');
+        put_text(out, a->key);
+        str_addc(out, ':');
+        put_text(out, value);
+        if (out->len >= EVENT_ATTRIBUTES_MAX && !out->failed)
+            out->p[out->len = before] = '\0';
+    }
+    str_addc(out, '}');
+}
+
+/* In bundles: the oldest rows lie on other pages than the new one, and every page costs. */
+static int prune(struct db *db, struct err *e)
+{
+    int64_t seq = sqlite3_last_insert_rowid(db->sql);
+    int r;
+
+    if (seq % EVENT_PRUNE_EVERY != 0)
+        return 0;
+    r = db_exec(db, e, "DELETE FROM events WHERE seq <= ?1", "l", seq - EVENT_KEEP);
+    return r < 0 ? r : 0;
+}
+
+int event_add(struct db *db, const struct event *ev, struct err *e)
+{
+    autostr attributes = STR_INIT(0);
+    int r;
+
+    put_attributes(&attributes, ev);
+    if (attributes.failed)
+        return err_set(e, ERR_LIMIT, "The event's attributes are too long");
+    r = db_exec(db, e,
+                "INSERT INTO events (time_ns, type, action, actor_id, attributes)"
+                " VALUES (?1, ?2, ?3, ?4, ?5)",
+                "lssss", ev->time_ns ? ev->time_ns : time_real_ns(), ev->type, ev->action,
+                ev->actor_id, str_c(&attributes));
+    return r < 0 ? r : prune(db, e);
+}
