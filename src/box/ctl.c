@@ -23,6 +23,7 @@ const struct tlv_row ctl_reply_rows[] = {
     { 2, TLV_STRUCT, offsetof(struct ctl_reply, error), error_info_rows, 0 },
     { 3, TLV_STRUCT, offsetof(struct ctl_reply, exit), exit_info_rows, 0 },
     { 4, TLV_STRUCT, offsetof(struct ctl_reply, procs), proc_list_rows, 0 },
+    { 5, TLV_STRUCT, offsetof(struct ctl_reply, stats), container_stats_rows, 0 },
     { .type = TLV_END },
 };
 

@@ -33,6 +33,7 @@ enum ctl_op {
     CTL_WAIT = 7,   /* reply with exit when the box has ended and its record says so */
     CTL_PROCS = 8,  /* reply with procs */
     CTL_RESIZE = 9, /* cols, rows of the main PTY */
+    CTL_STATS = 11, /* reply with stats; those of a paused box are zero */
 };
 
 struct ctl_request {
@@ -44,9 +45,10 @@ struct ctl_request {
 
 struct ctl_reply {
     bool ok;
-    struct error_info error; /* when not ok */
-    struct exit_info exit;   /* CTL_WAIT, CTL_STOP */
-    struct proc_list procs;  /* CTL_PROCS */
+    struct error_info error;      /* when not ok */
+    struct exit_info exit;        /* CTL_WAIT, CTL_STOP */
+    struct proc_list procs;       /* CTL_PROCS */
+    struct container_stats stats; /* CTL_STATS */
 };
 
 extern const struct tlv_row ctl_request_rows[], ctl_reply_rows[];

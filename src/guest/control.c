@@ -3,6 +3,7 @@
 #include "guest/cgroup.h"
 #include "guest/container.h"
 #include "guest/procs.h"
+#include "guest/stats.h"
 #include "util/cur.h"
 #include "util/log.h"
 #include "util/own.h"
@@ -131,6 +132,26 @@ static void on_procs(struct guest *g, struct cur c)
     config_done(container_ref, &ref);
 }
 
+static void on_stats(struct guest *g, struct cur c)
+{
+    struct container_stats stats = { 0 };
+    struct container_ref ref = { 0 };
+    struct container *of;
+    struct err e;
+
+    if (config_decode(container_ref, c, &ref, &e) < 0) {
+        guest_log(g, "CONTAINER_STATS: %s", e.text);
+        return;
+    }
+    of = container_find(g, ref.container);
+    if (of && of->pid)
+        stats_read(of, &stats);
+    else
+        stats.container = ref.container;
+    outlet_config(&g->control, MSG_CONTAINER_STATS_DATA, container_stats, &stats);
+    config_done(container_ref, &ref);
+}
+
 /* ---- shutdown -------------------------------------------------------- */
 
 static void stop_now(struct guest *g)
@@ -195,6 +216,9 @@ static int on_message(void *user, const struct msg *m, struct err *e UNUSED)
         return 0;
     case MSG_CONTAINER_PROCS:
         on_procs(g, c);
+        return 0;
+    case MSG_CONTAINER_STATS:
+        on_stats(g, c);
         return 0;
     case MSG_CLOCK:
         if (cur_u64be(&c, &ns))

@@ -2,6 +2,7 @@
 
 #include "guest/cgroup.h"
 #include "guest/process.h"
+#include "guest/stats.h"
 #include "guest/sys.h"
 #include "util/fd.h"
 #include "util/fs.h"
@@ -175,6 +176,7 @@ static void map_parents(struct lister *l)
 
 static int list_child(const struct container *c, int out, struct err *e)
 {
+    uint64_t limit = stats_memory_limit(c);
     static struct lister l;
     autostr passwd = STR_INIT(USER_FILE_MAX), raw = STR_INIT(MSG_MAX);
     int r = l.proc_fd = fs_open_dir(AT_FDCWD, "/proc", e);
@@ -188,6 +190,7 @@ static int list_child(const struct container *c, int out, struct err *e)
     l.users = (struct user_files){ .passwd = str_c(&passwd), .passwd_len = passwd.len };
     l.list.container = c->config.id;
     l.list.uptime_ns = time_mono_ns();
+    l.list.memory_limit = limit;
     if ((r = cgroup_each(c->cgroup_fd, add_process, &l, e)) < 0)
         return r;
     map_parents(&l);

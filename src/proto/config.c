@@ -140,5 +140,23 @@ const struct tlv_row proc_list_rows[] = {
     { 1, TLV_STR, offsetof(struct proc_list, container) },
     { 2, TLV_U64, offsetof(struct proc_list, uptime_ns) },
     { 3, TLV_LIST, offsetof(struct proc_list, procs), proc_row_rows, sizeof(struct proc_row) },
+    { 4, TLV_U64, offsetof(struct proc_list, memory_limit) },
+    { .type = TLV_END },
+};
+
+const struct tlv_row container_stats_rows[] = {
+    { 1, TLV_STR, offsetof(struct container_stats, container) },
+    { 2, TLV_U64, offsetof(struct container_stats, uptime_ns) },
+    { 3, TLV_U64, offsetof(struct container_stats, cpus) },
+    { 4, TLV_U64, offsetof(struct container_stats, cpu_ns) },
+    { 5, TLV_U64, offsetof(struct container_stats, memory_bytes) },
+    { 6, TLV_U64, offsetof(struct container_stats, inactive_file) },
+    { 7, TLV_U64, offsetof(struct container_stats, memory_limit) },
+    { 8, TLV_U64, offsetof(struct container_stats, pids) },
+    { 9, TLV_U64, offsetof(struct container_stats, pids_limit) },
+    { 10, TLV_U64, offsetof(struct container_stats, net_received) },
+    { 11, TLV_U64, offsetof(struct container_stats, net_sent) },
+    { 12, TLV_U64, offsetof(struct container_stats, disk_read) },
+    { 13, TLV_U64, offsetof(struct container_stats, disk_written) },
     { .type = TLV_END },
 };

@@ -131,11 +131,29 @@ struct proc_list {
     char *container;
     uint64_t uptime_ns;    /* of the guest, when the list was made */
     struct tlv_list procs; /* struct proc_row */
+    uint64_t memory_limit; /* bytes the container may use: its limit, or what the machine has */
+};
+
+/* MSG_CONTAINER_STATS_DATA. Counters start with the container. */
+struct container_stats {
+    char *container;
+    uint64_t uptime_ns;     /* of the guest, when they were read; 0: nothing runs, or is paused */
+    uint64_t cpus;          /* that are online */
+    uint64_t cpu_ns;        /* used by all processes, those that have ended included */
+    uint64_t memory_bytes;  /* charged, page cache included */
+    uint64_t inactive_file; /* bytes of it: page cache that can go at once */
+    uint64_t memory_limit;  /* bytes it may use: its limit, or what the machine has */
+    uint64_t pids;          /* processes and threads */
+    uint64_t pids_limit;    /* 0: none */
+    uint64_t net_received;  /* bytes, without the loopback */
+    uint64_t net_sent;      /* bytes, without the loopback */
+    uint64_t disk_read;     /* bytes */
+    uint64_t disk_written;  /* bytes */
 };
 
 extern const struct tlv_row vm_setup_rows[], container_config_rows[], exec_request_rows[],
     msg_started_rows[], exit_info_rows[], error_info_rows[], container_signal_rows[],
-    container_ref_rows[], proc_list_rows[], proc_row_rows[];
+    container_ref_rows[], container_stats_rows[], proc_list_rows[], proc_row_rows[];
 
 /* tlv_decode(), tlv_encode() and tlv_done() with the right table and size. */
 #define config_decode(type, cur, into, e)                                                        \

@@ -207,6 +207,9 @@ static int request_run(struct client *c, const struct ctl_request *req, struct e
         return do_procs(c, e);
     case CTL_RESIZE:
         return do_resize(c, req, e);
+    case CTL_STATS:
+        r = refuse_unless_running(c->sh, e);
+        return r < 0 ? r : stats_ask(c->sh, e);
     }
     return err_set(e, ERR_UNSUPPORTED, "request %llu is not known to this shim",
                    (unsigned long long)req->op);

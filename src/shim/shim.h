@@ -14,6 +14,7 @@
  *   config.c    spec -> what the guest is told           workload.c  main's streams and log
  *   end.c       outcomes, the way down                   client.c    ctl.sock, attached clients
  *   stop.c      stop, kill, pause, resume                relay.c     exec, pty, vsock sockets
+ *   stats.c     what the guest has counted
  */
 #pragma once
 
@@ -80,6 +81,10 @@ struct pausing {
     bool paused; /* the vCPUs stand still */
 };
 
+struct stats {
+    struct timer timer; /* a guest that does not answer */
+};
+
 struct shim {
     struct loop *loop; /* borrowed */
     const struct vm_engine *engine;
@@ -115,6 +120,7 @@ struct shim {
     struct clients clients;
     struct stopping stopping;
     struct pausing pausing;
+    struct stats stats;
     struct relays relays;
 };
 
@@ -189,6 +195,13 @@ void shim_stop(struct shim *sh, int signal, uint64_t timeout_ns);
 void shim_signal(struct shim *sh, int signal);
 /* Refused with *e, or begun: clients are told when it is done. */
 int shim_pause(struct shim *sh, bool pause, struct err *e) MUST_CHECK;
+
+/* ---- stats.c: what the guest has counted ---- */
+
+/* Clients that wait for CTL_STATS are answered when the guest has; at once when it is paused. */
+int stats_ask(struct shim *sh, struct err *e) MUST_CHECK;
+int stats_answer(struct shim *sh, struct cur c, struct err *e) MUST_CHECK;
+void stats_done(struct shim *sh);
 
 /* ---- client.c ---- */
 

@@ -3,6 +3,7 @@
 #include "guest/place.h"
 #include "guest/process.h"
 #include "guest/procs.h"
+#include "guest/stats.h"
 #include "guest/tmpfs.h"
 #include "util/fs.h"
 #include "util/own.h"
@@ -226,6 +227,37 @@ static void process_rows_are_parsed(void **state UNUSED)
     assert_true(procs_parse(stat, "Name:\tx\nNSpid:\t200\n", &row, &e) < 0);
 }
 
+static void counters_are_parsed(void **state UNUSED)
+{
+    const char *cpu = "usage_usec 123\nuser_usec 100\nsystem_usec 23\n";
+    const char *net =
+        "Inter-|   Receive                      |  Transmit\n"
+        " face |bytes    packets errs drop fifo frame compressed multicast|bytes\n"
+        "    lo:   1000      10    0    0    0     0          0         0     1000\n"
+        "  eth0:1420 5 0 0 0 0 0 0 830 6 0 0 0 0 0 0\n"
+        " vlan0: 80 5 0 0 0 0 0 0 170 6 0 0 0 0 0 0\n"
+        "broken: 80\n";
+    uint64_t a = 1, b = 1;
+
+    assert_int_equal(stats_value(cpu, "usage_usec"), 123);
+    assert_int_equal(stats_value(cpu, "system_usec"), 23);
+    assert_int_equal(stats_value(cpu, "system"), 0);
+    assert_int_equal(stats_value("", "usage_usec"), 0);
+    assert_int_equal(stats_value("usage_usec", "usage_usec"), 0);
+    assert_int_equal(stats_value("MemFree: 1 kB\nMemTotal:   262144 kB\n", "MemTotal"), 262144);
+    stats_net(net, &a, &b);
+    assert_int_equal(a, 1500);
+    assert_int_equal(b, 1000);
+    stats_net("", &a, &b);
+    assert_int_equal(a + b, 0);
+    stats_io("254:0 rbytes=4096 wbytes=0 rios=1 wios=0\n254:16 rbytes=100 wbytes=8192 rios=0\n",
+             &a, &b);
+    assert_int_equal(a, 4196);
+    assert_int_equal(b, 8192);
+    stats_io("254:0 \n", &a, &b);
+    assert_int_equal(a + b, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -238,6 +270,7 @@ int main(void)
                                         root_free),
         cmocka_unit_test(tmpfs_options_are_checked),
         cmocka_unit_test(process_rows_are_parsed),
+        cmocka_unit_test(counters_are_parsed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -157,6 +157,7 @@ static struct {
     size_t held;    /* stdin bytes not given back as credit */
     bool no_credit; /* hold them */
     int procs;      /* requests answered */
+    int stats;      /* likewise */
 } guest;
 
 static void guest_say(struct stream *s, enum msg_type type, const void *data, size_t len)
@@ -223,6 +224,17 @@ static void guest_procs(void)
     config_done(proc_list, &list);
 }
 
+static void guest_stats(void)
+{
+    struct container_stats stats = { .container = id, .uptime_ns = 7, .cpu_ns = 12, .pids = 3 };
+    autostr body = STR_INIT(0);
+    struct err e;
+
+    guest.stats++;
+    assert_int_equal(config_encode(container_stats, &stats, &body, &e), 0);
+    guest_say(guest.control, MSG_CONTAINER_STATS_DATA, body.p, body.len);
+}
+
 static void on_create(void)
 {
     struct container_ref ref = { .container = id };
@@ -247,6 +259,8 @@ static int on_control_message(void *user UNUSED, const struct msg *m, struct err
         on_guest_signal(cur_of(m->data, m->len));
     else if (m->type == MSG_CONTAINER_PROCS && !guest.hang)
         guest_procs();
+    else if (m->type == MSG_CONTAINER_STATS && !guest.hang)
+        guest_stats();
     else if (m->type == MSG_SHUTDOWN && !guest.hang)
         guest_say(guest.control, MSG_SHUTDOWN_DONE, NULL, 0);
     return 0;
@@ -944,6 +958,33 @@ static void procs_are_listed(void **state UNUSED)
     (void)close(second);
 }
 
+static void stats_are_asked_for(void **state UNUSED)
+{
+    const struct ctl_request stats = { .op = CTL_STATS }, pause = { .op = CTL_PAUSE };
+    struct ctl_reply reply;
+    int fd, second;
+
+    run_box(false, NULL);
+    fd = ask(&stats);
+    second = ask(&stats);
+    assert_reply(fd, NULL, &reply);
+    assert_int_equal(reply.stats.uptime_ns, 7);
+    assert_int_equal(reply.stats.cpu_ns, 12);
+    assert_int_equal(reply.stats.pids, 3);
+    config_done(ctl_reply, &reply);
+    assert_reply(second, NULL, NULL);
+    (void)close(fd);
+    (void)close(second);
+    answered(&pause, NULL);
+    guest.stats = 0;
+    fd = ask(&stats);
+    assert_reply(fd, NULL, &reply);
+    assert_int_equal(reply.stats.uptime_ns, 0); /* the vCPUs stand still: nobody was asked */
+    assert_int_equal(guest.stats, 0);
+    config_done(ctl_reply, &reply);
+    (void)close(fd);
+}
+
 static void unknown_and_broken_requests(void **state UNUSED)
 {
     const struct ctl_request unknown = { .op = 99 }, signal = { .op = CTL_SIGNAL, .signal = 77 };
@@ -1184,6 +1225,7 @@ int main(void)
         CASE(stop_wakes_a_paused_box),
         CASE(kill_wakes_a_box_that_is_being_paused),
         CASE(procs_are_listed),
+        CASE(stats_are_asked_for),
         CASE(unknown_and_broken_requests),
         CASE(waiters_are_told_at_the_end),
         CASE(stdin_goes_to_the_workload),
