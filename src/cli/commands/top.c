@@ -57,7 +57,8 @@ static int print_procs(struct cli *cli, const struct box *box, const struct proc
     autostr text = STR_INIT(0), aligned = STR_INIT(0);
     int r;
 
-    r = proc_table(procs, box->spec.memory_bytes, args, &text, e);
+    r = proc_table(procs, procs->memory_limit ? procs->memory_limit : box->spec.memory_bytes,
+                   args, &text, e);
     if (r < 0)
         return r;
     if (format && !strcmp(format, "json")) {
@@ -98,8 +99,9 @@ const struct command cmd_top = {
     .name = "top",
     .synopsis = "[OPTIONS] BOX [PS_OPTIONS]",
     .summary = "List the processes of a box",
-    .details = "Options of ps: -ef (default), ax, aux, -o LIST, -eo LIST.\n"
-               "%MEM is of the box's memory.\n",
+    .details =
+        "Options of ps: -ef (default), ax, aux, -o LIST, -eo LIST.\n"
+        "%MEM is of the memory that the box may use: its limit, or all that its machine has.\n",
     .group = GROUP_LOOK,
     .arg = ARG_RUNNING,
     .flags = CMD_STOP_AT_ARG,
