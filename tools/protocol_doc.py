@@ -9,7 +9,8 @@ import pathlib
 import re
 import sys
 
-HEADERS = {"src/proto/config.h": "src/proto/config.c", "src/box/ctl.h": "src/box/ctl.c"}
+HEADERS = {"src/proto/config.h": "src/proto/config.c", "src/proto/archive.h": "src/proto/archive.c",
+           "src/box/ctl.h": "src/box/ctl.c"}
 TYPES = {"uint64_t": "u64", "int64_t": "i64", "bool": "bool", "char": "string",
          "struct strv": "strings", "struct bytes": "bytes"}
 ITEMS = {"tmpfs": "mount_tmpfs", "rlimits": "rlimit_setting", "procs": "proc_row"}

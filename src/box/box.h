@@ -76,6 +76,7 @@ int box_check_name(const char *name, struct err *e) MUST_CHECK;
 #define BOX_EXEC_SOCK   "sockets/exec.sock"
 #define BOX_PTY_SOCK    "sockets/pty.sock"
 #define BOX_VSOCK_SOCK  "sockets/vsock.sock"
+#define BOX_FILES_SOCK  "sockets/files.sock"
 
 /* The environment of a process in the box, in docker's order: PATH, HOSTNAME, TERM (with `tty`),
  * then the rest of the spec's. The caller calls strv_done(). */

@@ -40,6 +40,7 @@
 #define PORT_ATTEST       4091
 #define PORT_SIDECAR      4092
 #define PORT_PORT_FORWARD 4093
+#define PORT_FILES        4094
 
 enum frame_type {
     FRAME_HELLO = 1,

@@ -51,6 +51,19 @@ enum msg_type {
     MSG_SHUTDOWN_DONE = 0xa5,        /* empty: disks are clean */
     MSG_LOG = 0xa6,                  /* text of a guest-init diagnostic, one line */
 
+    /* client -> server of a box's files (proto/archive.h) */
+    MSG_ARCHIVE_REQUEST = 0x50, /* struct archive_request */
+    MSG_ARCHIVE_IN = 0x51,      /* bytes of a tar */
+    MSG_ARCHIVE_IN_END = 0x52,  /* empty: that was all of it */
+    MSG_ARCHIVE_CONFIG = 0x53,  /* JSON, to a3s-box-image commit */
+
+    /* server -> client */
+    MSG_ARCHIVE_STAT = 0xd0,   /* struct archive_stat */
+    MSG_ARCHIVE_OUT = 0xd1,    /* bytes of a tar */
+    MSG_ARCHIVE_CHANGE = 0xd2, /* one letter and a path */
+    MSG_ARCHIVE_DONE = 0xd3,   /* empty: the request is done */
+    MSG_ARCHIVE_FAILED = 0xd4, /* struct error_info: it has failed */
+
     /* client <-> shim on ctl.sock (src/box/ctl.h) */
     MSG_CTL_REQUEST = 0x40,
     MSG_CTL_REPLY = 0xc0,

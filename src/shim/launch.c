@@ -109,7 +109,8 @@ static int lock_box(struct shim *sh, struct err *e)
 
 static int listen_all(struct shim *sh, struct err *e)
 {
-    static const char *const names[RELAY_KINDS] = { BOX_EXEC_SOCK, BOX_PTY_SOCK, BOX_VSOCK_SOCK };
+    static const char *const names[RELAY_KINDS] = { BOX_EXEC_SOCK, BOX_PTY_SOCK, BOX_VSOCK_SOCK,
+                                                    BOX_FILES_SOCK };
     int fd;
 
     for (int i = 0; i < RELAY_KINDS; i++) {

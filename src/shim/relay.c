@@ -246,8 +246,7 @@ static int relay_connect(struct relay *r, uint32_t port, struct err *e)
 
     if (!r->rs->ch)
         return err_set(e, ERR_UNAVAILABLE, "the box ends");
-    if (port >= PORT_CONTROL && port <= PORT_PORT_FORWARD && port != PORT_EXEC &&
-        port != PORT_PTY)
+    if (port >= PORT_CONTROL && port <= PORT_FILES && port != PORT_EXEC && port != PORT_PTY)
         return err_set(e, ERR_DENIED, "port %u is not for clients", port);
     r->state = RELAY_WAIT;
     rc = stream_open(r->rs->ch, port, &relay_ops, r, &r->stream, e);
@@ -323,6 +322,11 @@ static void on_ready(struct watch *w, uint32_t events)
 
 void relay_new(struct relays *rs, enum relay_kind kind, int own_fd)
 {
+    static const uint32_t ports[RELAY_KINDS] = {
+        [RELAY_EXEC] = PORT_EXEC,
+        [RELAY_PTY] = PORT_PTY,
+        [RELAY_FILES] = PORT_FILES,
+    };
     struct relay *r = calloc(1, sizeof(*r));
     struct err e;
 
@@ -346,8 +350,7 @@ void relay_new(struct relays *rs, enum relay_kind kind, int own_fd)
         loop_timer(rs->loop, &r->line_timer, VSOCK_LINE_WAIT);
         return;
     }
-    if (!rs->ch || stream_open(rs->ch, kind == RELAY_PTY ? PORT_PTY : PORT_EXEC, &relay_ops, r,
-                               &r->stream, &e) < 0)
+    if (!rs->ch || stream_open(rs->ch, ports[kind], &relay_ops, r, &r->stream, &e) < 0)
         relay_die(r, RESET_CANCELED);
 }
 
@@ -382,7 +385,8 @@ static void on_knock(struct watch *w, uint32_t events UNUSED)
 
 void relays_init(struct relays *rs, struct loop *loop)
 {
-    static const char *const names[RELAY_KINDS] = { "exec.sock", "pty.sock", "vsock.sock" };
+    static const char *const names[RELAY_KINDS] = { "exec.sock", "pty.sock", "vsock.sock",
+                                                    "files.sock" };
 
     rs->loop = loop;
     rs->ch = NULL;

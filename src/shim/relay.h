@@ -1,5 +1,6 @@
 /*
- * Sockets of a box that are one stream of the channel each: exec.sock, pty.sock, vsock.sock.
+ * Sockets of a box that are one stream of the channel each: exec.sock, pty.sock, vsock.sock,
+ * files.sock.
  *
  * Bytes pass as they are, in both directions, with half-close and
  * back-pressure: a client that does not read holds at most one window of the
@@ -11,7 +12,7 @@
  *
  * Anything else, and a port where nobody listens, closes the connection
  * without OK. Ports: 4089 and 4090 are the exec services, the rest of
- * 4088-4093 is refused, any other is AF_VSOCK loopback in the guest.
+ * 4088-4094 is refused, any other is AF_VSOCK loopback in the guest.
  */
 #pragma once
 
@@ -22,7 +23,7 @@
 #define VSOCK_LINE_MAX  32  /* longest CONNECT line, as in Firecracker */
 #define VSOCK_LINE_WAIT (10 * NS_PER_S) /* an idle connection may not keep its place for ever */
 
-enum relay_kind { RELAY_EXEC, RELAY_PTY, RELAY_VSOCK, RELAY_KINDS };
+enum relay_kind { RELAY_EXEC, RELAY_PTY, RELAY_VSOCK, RELAY_FILES, RELAY_KINDS };
 
 struct relay;
 struct relays;

@@ -315,7 +315,7 @@ static void bad_connects_are_dropped(void **state UNUSED)
         "CONNECT 4294967295\n", "CONNECT -1\n",
         "CONNECT 4294967296\n", "CONNECT 12 \n",
         "CONNECT \n",           "CONNECT 4088\n",
-        "CONNECT 4093\n",       "CONNECT\n",
+        "CONNECT 4094\n",       "CONNECT\n",
         "connect 1\n",          "CONNECT 000000000000000000000000000000000000001",
     };
 
