@@ -18,88 +18,15 @@ import statistics
 import subprocess
 import sys
 import tarfile
-import tempfile
 import time
 
-TOP = pathlib.Path(__file__).resolve().parents[1]
+from living import BENCHES as LIVING
+from measure import BIN, ROUNDS, TOP, Home, children, find, memory_kib, summary, text
+
 sys.path.insert(0, str(TOP / "tests/lib"))
 from registry import Memory, Peers, Registry  # noqa: E402
 
-BIN = TOP / "bin"
 RESULTS = TOP / "bench" / "RESULTS.md"
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "10"))
-
-
-class Home:
-    """A throw-away A3S_HOME with local/busybox."""
-
-    def __enter__(self):
-        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="a3s-bench-"))
-        self.env = {**os.environ, "A3S_HOME": str(self.dir / "home")}
-        tar = TOP / "build/busybox.tar"
-        if not tar.exists():
-            tar.parent.mkdir(exist_ok=True)
-            subprocess.run([sys.executable, TOP / "tools/mkimage.py", "busybox", tar], check=True)
-        self.run("load", "-q", "-i", tar)
-        return self
-
-    def __exit__(self, *_):
-        boxes = self.run("ps", "-aq").stdout.split()
-        if boxes:
-            self.run("rm", "-f", *boxes)
-        shutil.rmtree(self.dir, ignore_errors=True)
-
-    def run(self, *args, **kw):
-        kw = {"check": True, "capture_output": True, "text": True, **kw}
-        return subprocess.run([BIN / "a3s-box", *map(str, args)], env=self.env, **kw)
-
-    def popen(self, *args, **kw):
-        return subprocess.Popen([BIN / "a3s-box", *map(str, args)], env=self.env, **kw)
-
-    def timed(self, *args):
-        """Milliseconds from posix_spawn() to the return of waitpid(). Python's subprocess would add
-        some of its own (fork, a pipe, reading); nothing of the command is left out."""
-        argv = [str(BIN / "a3s-box"), *map(str, args)]
-        start = time.monotonic()
-        pid = os.posix_spawn(argv[0], argv, self.env, file_actions=[
-            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)])
-        status = os.waitpid(pid, 0)[1]
-        took = (time.monotonic() - start) * 1000
-        if status:
-            raise SystemExit(f"bench: {argv} ended with {os.waitstatus_to_exitcode(status)}")
-        return took
-
-
-def summary(values, digits=0):
-    return {"min": round(min(values), digits), "median": round(statistics.median(values), digits),
-            "max": round(max(values), digits)}
-
-
-def text(s, unit="ms"):
-    return f"{s['min']:g} / {s['median']:g} / {s['max']:g} {unit}"
-
-
-def children(pid):
-    out = []
-    for proc in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            if int((proc / "stat").read_text().rsplit(")", 1)[1].split()[1]) == pid:
-                out.append(int(proc.name))
-        except OSError:
-            pass
-    return out
-
-
-def find(word, home):
-    for proc in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            argv = (proc / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if word in argv[0].decode(errors="replace") and any(str(home.dir).encode() in a for a in argv):
-            return int(proc.name)
-    raise SystemExit(f"bench: no {word} process found")
 
 
 def plain_qemu_argv(home):
@@ -170,13 +97,6 @@ def bench_exec(home):
             ("20 of them at once", f"{good} of 20 succeed, {burst:.0f} ms", "", "all succeed")]
 
 
-def memory_kib(pid, field, file="status"):
-    for line in open(f"/proc/{pid}/{file}"):
-        if line.startswith(field + ":"):
-            return int(line.split()[1])
-    return 0
-
-
 def bench_throughput(home):
     home.run("run", "-d", "--name", "bx", "local/busybox", "--", "sleep", "1000")
     rates = []
@@ -233,21 +153,26 @@ def bench_memory(home):
 
 
 def bench_ps(home):
+    """`ps` with the records of many boxes, copies of one."""
     home.run("create", "--name", "proto", "local/busybox")
     db = sqlite3.connect(home.dir / "home/state.db")
     cols = [c[1] for c in db.execute("PRAGMA table_info(boxes)")]
     row = dict(zip(cols, db.execute("SELECT * FROM boxes WHERE name = 'proto'").fetchone()))
-    for i in range(499):
-        new = {**row, "id": f"{i:064x}", "name": f"copy{i}"}
-        db.execute(f"INSERT INTO boxes ({','.join(cols)}) VALUES ({','.join('?' * len(cols))})",
-                   [new[c] for c in cols])
-    db.commit()
-    assert len(home.run("ps", "-aq").stdout.split()) == 500
-    times = [home.timed("ps", "-a") for _ in range(ROUNDS * 3)]
+    rows, n = [], 1
+    for records, limit in (500, "15 ms"), (1000, "25 ms"):
+        for n in range(n, records):
+            new = {**row, "id": f"{n:064x}", "name": f"copy{n}"}
+            db.execute(f"INSERT INTO boxes ({','.join(cols)}) VALUES ({','.join('?' * len(cols))})",
+                       [new[c] for c in cols])
+        db.commit()
+        n += 1
+        assert len(home.run("ps", "-aq").stdout.split()) == records
+        times = [home.timed("ps", "-a") for _ in range(ROUNDS * 3)]
+        rows.append((f"`ps -a` with {records} records", text(summary(times, 1)), "", limit))
     db.execute("DELETE FROM boxes WHERE name LIKE 'copy%'")
     db.commit()
     db.close()
-    return [("`ps -a` with 500 records", text(summary(times, 1)), "", "15 ms")]
+    return rows
 
 
 def make_layer(path):
@@ -389,7 +314,7 @@ def bench_pull(home):
 
 
 BENCHES = {"start": bench_start, "exec": bench_exec, "throughput": bench_throughput,
-           "memory": bench_memory, "ps": bench_ps, "layers": bench_layers, "pull": bench_pull}
+           "memory": bench_memory, "ps": bench_ps, "layers": bench_layers, "pull": bench_pull, **LIVING}
 
 
 def environment():

@@ -1,0 +1,69 @@
+"""Boxes that people leave running: stop, idle, cp."""
+import os
+import pathlib
+import subprocess
+import time
+
+from measure import BIN, ROUNDS, find, summary, text
+
+IDLE_SECONDS = 30
+GIB = 1 << 30
+
+
+def bench_stop(home):
+    """From the signal on, the workload's own end included: it ends at once."""
+    times = []
+    for _ in range(ROUNDS):
+        home.run("run", "-d", "--name", "bx", "local/busybox", "--", "sh", "-c",
+                 "trap 'exit 0' TERM; echo ready; while :; do sleep 1000 & wait $!; done")
+        while "ready" not in home.run("logs", "bx").stdout:
+            pass
+        times.append(home.timed("stop", "bx"))
+        home.run("rm", "bx")
+    return [("`stop` of a box that ends at SIGTERM", text(summary(times)), "", "150 ms")]
+
+
+def switches(pid):
+    return sum(int(line.split()[1]) for task in pathlib.Path(f"/proc/{pid}/task").iterdir()
+               for line in open(task / "status") if "ctxt_switches" in line)
+
+
+def bench_idle(home):
+    home.run("run", "-d", "--name", "bx", "local/busybox", "--", "sleep", "1000")
+    shim = find("a3s-box-shim", home)
+    start, before = time.monotonic(), switches(shim)
+    time.sleep(IDLE_SECONDS)
+    rate = (switches(shim) - before) / (time.monotonic() - start)
+    home.run("rm", "-f", "bx")
+    return [("context switches of an idle box's shim", f"{rate:.2f} per second over {IDLE_SECONDS} s", "", "2 per second")]
+
+
+def cp_rate(home, *args):
+    """MB/s of 1 GiB, read to its end by us."""
+    start = time.monotonic()
+    with open(os.devnull, "w") as null:
+        subprocess.run([BIN / "a3s-box", "cp", *args], env=home.env, stdout=null, check=True)
+    return GIB / 1e6 / (time.monotonic() - start)
+
+
+def bench_cp(home):
+    home.run("run", "-d", "--name", "bx", "--memory", "1g", "--storage-size", "4g", "local/busybox", "--", "sleep", "1000")
+    source, target = home.dir / "gib", home.dir / "copy"
+    with open(source, "wb") as f:
+        block = os.urandom(1 << 20)
+        for i in range(1024):
+            f.write(i.to_bytes(8, "big") + block[8:])
+    to_running = cp_rate(home, str(source), "bx:/gib")
+    from_running = cp_rate(home, "bx:/gib", str(target))
+    same = subprocess.run(["cmp", source, target]).returncode == 0
+    home.run("stop", "-t", "0", "bx")
+    from_stopped = [cp_rate(home, "bx:/gib", str(target)) for _ in range(3)]
+    same = same and subprocess.run(["cmp", source, target]).returncode == 0
+    home.run("rm", "bx")
+    exact = "byte-exact" if same else "NOT EQUAL"
+    return [("`cp` of 1 GiB into a running box, and out of it", f"{to_running:.0f} MB/s, {from_running:.0f} MB/s, {exact}",
+             "", "60 MB/s"),
+            ("`cp` of 1 GiB out of a stopped box", text(summary(from_stopped), "MB/s") + f", {exact}", "", "150 MB/s")]
+
+
+BENCHES = {"stop": bench_stop, "idle": bench_idle, "cp": bench_cp}
