@@ -75,19 +75,22 @@ static int await(int fd, struct tick *tick, struct err *e)
     return r;
 }
 
-static int call(int fd, const struct ctl_request *req, struct tick *tick, struct ctl_reply *ret,
-                struct err *e)
+static int send_request(int fd, const struct ctl_request *req, struct err *e)
+{
+    autostr buf = STR_INIT(0);
+    int r = config_encode(ctl_request, req, &buf, e);
+
+    return r < 0 ? r : msg_send(fd, MSG_CTL_REQUEST, buf.p, buf.len, e);
+}
+
+static int receive_reply(int fd, struct tick *tick, struct ctl_reply *ret, struct err *e)
 {
     struct ctl_reply reply = { 0 };
     autostr buf = STR_INIT(0);
     struct msg m;
     int r;
 
-    r = config_encode(ctl_request, req, &buf, e);
-    if (r == 0)
-        r = msg_send(fd, MSG_CTL_REQUEST, buf.p, buf.len, e);
-    if (r == 0)
-        r = await(fd, tick, e);
+    r = await(fd, tick, e);
     if (r < 0)
         return r;
     r = msg_recv(fd, &buf, &m, e);
@@ -109,6 +112,37 @@ static int call(int fd, const struct ctl_request *req, struct tick *tick, struct
     return 0;
 }
 
+/* The shim's own refusals are whole sentences; failures of the connection are not. */
+static int named(const struct box *box, int r, struct err *e)
+{
+    if (r == -(int)ERR_UNAVAILABLE || r == -(int)ERR_CORRUPT)
+        return err_ctx(e, "box %s", box->name);
+    return r;
+}
+
+int ctl_send(const char *home, const struct box *box, const struct ctl_request *req, int *ret_fd,
+             struct err *e)
+{
+    autofd int fd = ctl_connect(home, box, BOX_CTL_SOCK, e);
+    int r;
+
+    if (fd < 0)
+        return fd;
+    r = named(box, send_request(fd, req, e), e);
+    if (r < 0)
+        return r;
+    *ret_fd = take_fd(&fd);
+    return 0;
+}
+
+int ctl_receive(const struct box *box, int own_fd, struct tick *tick, struct ctl_reply *ret,
+                struct err *e)
+{
+    autofd int fd = own_fd;
+
+    return named(box, receive_reply(fd, tick, ret, e), e);
+}
+
 int ctl_call(const char *home, const struct box *box, const struct ctl_request *req,
              struct ctl_reply *ret, struct err *e)
 {
@@ -118,15 +152,8 @@ int ctl_call(const char *home, const struct box *box, const struct ctl_request *
 int ctl_call_tick(const char *home, const struct box *box, const struct ctl_request *req,
                   struct tick *tick, struct ctl_reply *ret, struct err *e)
 {
-    autofd int fd = -1;
-    int r;
+    int fd = -1, r;
 
-    fd = ctl_connect(home, box, BOX_CTL_SOCK, e);
-    if (fd < 0)
-        return fd;
-    r = call(fd, req, tick, ret, e);
-    /* The shim's own refusals are whole sentences; failures of the connection are not. */
-    if (r == -(int)ERR_UNAVAILABLE || r == -(int)ERR_CORRUPT)
-        return err_ctx(e, "box %s", box->name);
-    return r;
+    r = ctl_send(home, box, req, &fd, e);
+    return r < 0 ? r : ctl_receive(box, fd, tick, ret, e);
 }

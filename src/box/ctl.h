@@ -57,6 +57,13 @@ extern const struct tlv_row ctl_request_rows[], ctl_reply_rows[];
 int ctl_connect(const char *home, const struct box *box, const char *socket,
                 struct err *e) MUST_CHECK;
 
+/* One request and its answer in two halves, to ask many boxes at once. The second takes the
+ * connection over; `tick` as below. */
+int ctl_send(const char *home, const struct box *box, const struct ctl_request *req, int *ret_fd,
+             struct err *e) MUST_CHECK;
+int ctl_receive(const struct box *box, int own_fd, struct tick *tick, struct ctl_reply *ret,
+                struct err *e) MUST_CHECK;
+
 /* One request and its answer, blocking. The shim's error comes back as ours. */
 int ctl_call(const char *home, const struct box *box, const struct ctl_request *req,
              struct ctl_reply *ret, struct err *e) MUST_CHECK;

@@ -3,6 +3,7 @@
 #include "cli/box_inspect.h"
 #include "cli/box_row.h"
 #include "cli/proc_table.h"
+#include "cli/stats_row.h"
 
 #include "util/time.h"
 
@@ -332,6 +333,76 @@ static void test_procs(void **state UNUSED)
                  "7\t?\t?\t00:00:00\t[kworker]\n");
 }
 
+static void expect_stats(const struct stats_view *v, const char *want)
+{
+    json_t *row = stats_row(v);
+    autoptr(show_list) l = NULL;
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    struct err e;
+
+    assert_int_equal(
+        show_list_parse(&stats_table,
+                        "{{.ID}}|{{.Container}}|{{.Name}}|{{.CPUPerc}}|{{.MemUsage}}|"
+                        "{{.MemPerc}}|{{.NetIO}}|{{.BlockIO}}|{{.PIDs}}|{{.HostMem}}|"
+                        "{{.HostCPU}}",
+                        &l, &e),
+        0);
+    assert_int_equal(show_list_add(l, row, &e), 0);
+    assert_int_equal(show_list_end(l, out, &e), 0);
+    assert_int_equal(fclose(out), 0);
+    assert_string_equal(text, want);
+    free(text);
+    json_decref(row);
+}
+
+#define MIB ((uint64_t)1 << 20)
+#define ID  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static void test_stats(void **state UNUSED)
+{
+    struct stats_view v = {
+        .id = ID,
+        .name = "web",
+        .given = "0123",
+        .last = { .guest = { .uptime_ns = 5 * NS_PER_S, .cpu_ns = NS_PER_S },
+                  .host = { .now_ns = 90 * NS_PER_S, .cpu_ns = 3 * NS_PER_S } },
+        .now = { .guest = { .uptime_ns = 7 * NS_PER_S,
+                            .cpus = 4,
+                            .cpu_ns = 4 * NS_PER_S,
+                            .memory_bytes = 30 * MIB,
+                            .inactive_file = 11 * MIB,
+                            .memory_limit = 256 * MIB,
+                            .pids = 5,
+                            .net_received = 1420,
+                            .net_sent = 830,
+                            .disk_read = 12300000,
+                            .disk_written = 4100 },
+                 .host = { .now_ns = 92 * NS_PER_S,
+                           .cpu_ns = 3 * NS_PER_S + NS_PER_S / 5,
+                           .pss_bytes = 55 * MIB } },
+    };
+
+    expect_stats(&v, "0123456789ab|0123|web|150.00%|19MiB / 256MiB|7.42%|1.42kB / 830B|"
+                     "12.3MB / 4.1kB|5|55MiB|10.00%\n");
+    v.given = NULL;
+    v.no_trunc = true;
+    v.last = (struct stats_sample){ .host = { 0 } }; /* the first look */
+    expect_stats(&v, ID "|" ID "|web|--|19MiB / 256MiB|7.42%|1.42kB / 830B|"
+                        "12.3MB / 4.1kB|5|55MiB|--\n");
+    v.last = v.now; /* another start: the counters begin anew */
+    v.now.guest.cpu_ns = v.now.host.cpu_ns = 0;
+    v.now.guest.uptime_ns += NS_PER_S;
+    v.now.host.now_ns += NS_PER_S;
+    v.now.host.pss_bytes = 0;
+    expect_stats(&v, ID "|" ID "|web|--|19MiB / 256MiB|7.42%|1.42kB / 830B|"
+                        "12.3MB / 4.1kB|5|--|--\n");
+    v.no_trunc = false;
+    v.now = (struct stats_sample){ .host = { 0 } }; /* it does not run */
+    expect_stats(&v, "0123456789ab|0123456789ab|web|--|-- / --|--|--|--|--|--|--\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -339,7 +410,7 @@ int main(void)
         cmocka_unit_test(test_all_columns), cmocka_unit_test(test_fields),
         cmocka_unit_test(test_size),        cmocka_unit_test(test_text_that_is_no_utf8),
         cmocka_unit_test(test_filters),     cmocka_unit_test(test_inspect),
-        cmocka_unit_test(test_procs),
+        cmocka_unit_test(test_procs),       cmocka_unit_test(test_stats),
     };
 
     (void)setlocale(LC_CTYPE, "C.UTF-8");

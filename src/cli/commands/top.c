@@ -99,9 +99,8 @@ const struct command cmd_top = {
     .name = "top",
     .synopsis = "[OPTIONS] BOX [PS_OPTIONS]",
     .summary = "List the processes of a box",
-    .details =
-        "Options of ps: -ef (default), ax, aux, -o LIST, -eo LIST.\n"
-        "%MEM is of the memory that the box may use: its limit, or all that its machine has.\n",
+    .details = "Options of ps: -ef (default), ax, aux, -o LIST, -eo LIST.\n"
+               "%MEM is of what the box may use: its limit, or all that its machine has.\n",
     .group = GROUP_LOOK,
     .arg = ARG_RUNNING,
     .flags = CMD_STOP_AT_ARG,
