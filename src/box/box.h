@@ -59,6 +59,10 @@ struct box_change {
     bool oom_killed;
     const char *error;   /* NULL: unchanged */
     int stopped_by_user; /* -1: unchanged */
+    /* What the events tell besides: somebody is attached from the start; the signal that is sent
+     * (0: none); the end is what `stop` asked for. */
+    bool attached, stop_done;
+    int signal;
 };
 int box_set_state(struct db *db, struct box *box, const struct box_change *change,
                   struct err *e) MUST_CHECK;

@@ -1,4 +1,5 @@
 /* Making, renaming and removing boxes. */
+#include "box/event.h"
 #include "box/name.h"
 #include "box/record.h"
 #include "rootfs/disk.h"
@@ -118,19 +119,26 @@ static int make_files(const char *home, const struct box *box, struct err *e)
     return make_disk(home, box, e);
 }
 
-/* The last step: from now on the box exists. */
-static int publish(struct db *db, struct box *box, struct err *e)
+static int publish_run(struct db *db, void *user, struct err *e)
 {
+    struct box *box = user;
     int n;
 
     n = db_exec(db, e,
                 "UPDATE boxes SET state = 'created', created_ns = ?1, shim_pid = 0,"
                 " shim_start = 0 WHERE id = ?2 AND state = 'removing'",
                 "ls", time_real_ns(), box->id);
-    if (n < 0)
-        return n;
-    return n ? box_reload(db, box, e)
-             : err_set(e, ERR_CANCELED, "Box %s was removed while it was created", box->name);
+    if (n == 0)
+        n = err_set(e, ERR_CANCELED, "Box %s was removed while it was created", box->name);
+    return n < 0 ? n : box_event(db, box, "create", NULL, 0, e);
+}
+
+/* The last step: from now on the box exists. */
+static int publish(struct db *db, struct box *box, struct err *e)
+{
+    int r = db_transaction(db, publish_run, box, e);
+
+    return r < 0 ? r : box_reload(db, box, e);
 }
 
 static int fill(struct db *db, const char *home, struct box *box, struct err *e)
@@ -171,6 +179,25 @@ int box_create(struct db *db, const char *home, const char *name, struct box_spe
     return 0;
 }
 
+/* A box that was never published is no event's business. */
+static int erase_run(struct db *db, void *user, struct err *e)
+{
+    struct record_list found = { 0 };
+    const char *id = user;
+    int n;
+
+    n = record_select(db, "WHERE id = ?1 AND state = 'removing' AND created_ns > 0", id, &found,
+                      e);
+    if (n == -ERR_CORRUPT)
+        n = 0; /* nobody can read it, but it can go */
+    if (n >= 0)
+        n = db_exec(db, e, "DELETE FROM boxes WHERE id = ?1 AND state = 'removing'", "s", id);
+    if (n > 0 && found.n)
+        n = box_event(db, found.v[0], "destroy", NULL, 0, e);
+    record_list_done(&found);
+    return n;
+}
+
 int box_erase(struct db *db, const char *home, const char *id, struct err *e)
 {
     autofd int boxes = open_boxes(home, e);
@@ -180,7 +207,7 @@ int box_erase(struct db *db, const char *home, const char *id, struct err *e)
         return boxes;
     r = fs_remove_tree(boxes, id, e);
     if (r == 0)
-        r = db_exec(db, e, "DELETE FROM boxes WHERE id = ?1 AND state = 'removing'", "s", id);
+        r = db_transaction(db, erase_run, (void *)(uintptr_t)id, e);
     return r < 0 ? err_ctx(e, "remove box %.12s", id) : 0;
 }
 
@@ -198,6 +225,30 @@ int box_remove(struct db *db, const char *home, struct box *box, struct err *e)
     return r < 0 ? r : box_erase(db, home, box->id, e);
 }
 
+struct renaming {
+    const struct box *box;
+    const char *name;
+};
+
+/* Returns the number of boxes renamed. */
+static int rename_run(struct db *db, void *user, struct err *e)
+{
+    const struct renaming *to = user;
+    autofree char *old = str_format("/%s", to->box->name); /* docker's spelling */
+    const struct event_attr attr = { "oldName", old };
+    struct box renamed = *to->box;
+    int n, r = 0;
+
+    if (!old)
+        return err_os(e, "rename");
+    n = db_exec(db, e, "UPDATE boxes SET name = ?1 WHERE id = ?2 AND state != 'removing'", "ss",
+                to->name, to->box->id);
+    renamed.name = (char *)(uintptr_t)to->name; /* borrowed, read only */
+    if (n > 0)
+        r = box_event(db, &renamed, "rename", &attr, 1, e);
+    return r < 0 ? r : n;
+}
+
 int box_rename(struct db *db, struct box *box, const char *name, struct err *e)
 {
     struct record_list holder = { 0 };
@@ -211,8 +262,7 @@ int box_rename(struct db *db, struct box *box, const char *name, struct err *e)
         return r;
     if (!strcmp(name, box->name))
         return err_set(e, ERR_INVALID, "Renaming a box with the same name as its current name");
-    r = db_exec(db, e, "UPDATE boxes SET name = ?1 WHERE id = ?2 AND state != 'removing'", "ss",
-                name, box->id);
+    r = db_transaction(db, rename_run, &(struct renaming){ box, name }, e);
     if (r == -ERR_EXISTS && record_select(db, "WHERE name = ?1", name, &holder, e) == 0)
         r = err_set(e, ERR_EXISTS,
                     "Conflict. The box name \"%s\" is already in use by box \"%s\". You have to "

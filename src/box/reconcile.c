@@ -1,4 +1,5 @@
 /* Records against reality: what a shim that was killed, or a CLI that died halfway, left. */
+#include "box/event.h"
 #include "box/record.h"
 
 #include "util/fs.h"
@@ -41,10 +42,11 @@ static void sweep_sockets(int dir)
         (void)unlinkat(dir, names[i], 0); /* it may never have made them */
 }
 
-/* Marks it dead unless the record has changed since we read it. Returns 1 when it did. */
-static int bury(struct db *db, struct box *box, struct err *e)
+static int bury_run(struct db *db, void *user, struct err *e)
 {
-    int n;
+    const struct event_attr code = { "exitCode", "255" /* EXIT_UNSEEN */ };
+    struct box *box = user;
+    int n, r = 0;
 
     n = db_exec(db, e,
                 "UPDATE boxes SET state = 'dead', error = ?1, finished_ns = ?2, exit_code = ?3,"
@@ -53,7 +55,15 @@ static int bury(struct db *db, struct box *box, struct err *e)
                 " AND shim_pid = ?5 AND shim_start = ?6",
                 "slisil", REASON_SHIM, time_real_ns(), EXIT_UNSEEN, box->id, (int)box->shim_pid,
                 (int64_t)box->shim_start);
-    return n;
+    if (n > 0)
+        r = box_event(db, box, "die", &code, 1, e);
+    return r < 0 ? r : n;
+}
+
+/* Marks it dead unless the record has changed since we read it. Returns 1 when it did. */
+static int bury(struct db *db, struct box *box, struct err *e)
+{
+    return db_transaction(db, bury_run, box, e);
 }
 
 int box_reconcile(struct db *db, const char *home, struct box *box, struct err *e)

@@ -1,6 +1,7 @@
 #include "box/record.h"
 
 #include "box/brief.h"
+#include "box/event.h"
 #include "util/spawn.h"
 #include "util/time.h"
 
@@ -264,9 +265,54 @@ static int apply(struct db *db, const struct transition *t, int64_t now_ns, stru
         t->box->id);
 }
 
+static int tell_end(struct db *db, const struct transition *t, int64_t now_ns, struct err *e)
+{
+    char code[16], seconds[32];
+    const struct event_attr attrs[] = { { "execDuration", seconds }, { "exitCode", code } };
+    int64_t ran_ns = t->box->started_ns ? now_ns - t->box->started_ns : 0;
+    int r = 0;
+
+    (void)snprintf(code, sizeof(code), "%d", t->change->exit_code);
+    (void)snprintf(seconds, sizeof(seconds), "%lld",
+                   ran_ns > 0 ? (long long)(ran_ns / (int64_t)NS_PER_S) : 0);
+    if (t->change->oom_killed)
+        r = box_event(db, t->box, "oom", NULL, 0, e);
+    if (r == 0)
+        r = box_event(db, t->box, "die", attrs, ARRAY_LEN(attrs), e);
+    if (r == 0 && t->change->stop_done)
+        r = box_event(db, t->box, "stop", NULL, 0, e);
+    return r;
+}
+
+/* The events of a transition, in docker's order. */
+static int tell(struct db *db, const struct transition *t, enum box_state from, int64_t now_ns,
+                struct err *e)
+{
+    const struct box_change *c = t->change;
+    const char *action = NULL;
+    char signal[16];
+    const struct event_attr attr = { "signal", signal };
+    bool kill = c->to == BOX_STOPPING && c->signal;
+
+    if (c->set_exit)
+        return tell_end(db, t, now_ns, e);
+    (void)snprintf(signal, sizeof(signal), "%d", c->signal);
+    if (kill)
+        action = "kill";
+    else if (c->to == BOX_STARTING && c->attached)
+        action = "attach";
+    else if (c->to == BOX_PAUSED)
+        action = "pause";
+    else if (c->to == BOX_RUNNING)
+        action = from == BOX_PAUSED ? "unpause" : "start";
+    return action ? box_event(db, t->box, action, &attr, kill ? 1 : 0, e) : 0;
+}
+
 static int transition_run(struct db *db, void *user, struct err *e)
 {
     const struct transition *t = user;
+    int64_t now_ns = time_real_ns();
+    enum box_state from;
     int r;
 
     r = box_reload(db, t->box, e);
@@ -274,7 +320,10 @@ static int transition_run(struct db *db, void *user, struct err *e)
         return r;
     if (!box_state_may(t->box->state, t->change->to))
         return refuse(t->box, t->box->state, t->change->to, e);
-    r = apply(db, t, time_real_ns(), e);
+    from = t->box->state;
+    r = apply(db, t, now_ns, e);
+    if (r >= 0)
+        r = tell(db, t, from, now_ns, e);
     return r < 0 ? r : box_reload(db, t->box, e);
 }
 

@@ -126,6 +126,7 @@ static int assemble(struct assemble *a, struct err *e)
     a->in = (struct incoming){ .spool = &a->spool,
                                .growing = &a->growing,
                                .stage = a->stage,
+                               .event = "pull",
                                .manifest = STR_INIT(JSON_DOC_MAX),
                                .config = STR_INIT(JSON_DOC_MAX) };
     r = image_open_home(&a->home, &db, e);

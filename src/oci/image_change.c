@@ -1,4 +1,5 @@
 #include "db/db.h"
+#include "oci/event.h"
 #include "oci/image_internal.h"
 #include "oci/json.h"
 #include "oci/store.h"
@@ -24,6 +25,19 @@ static int put_reference(struct db *db, const char *reference, const char *id, s
     return r > 0 ? 0 : err_set(e, ERR_NOT_FOUND, "No such image: %s", id);
 }
 
+struct naming {
+    const char *reference, *id;
+};
+
+static int tag_run(struct db *db, void *user, struct err *e)
+{
+    const struct naming *n = user;
+    int r;
+
+    r = put_reference(db, n->reference, n->id, e);
+    return r < 0 ? r : image_event(db, "tag", n->id, n->reference, e);
+}
+
 int image_tag(struct db *db, const char *home UNUSED, const char *from, const char *to,
               struct err *e)
 {
@@ -41,7 +55,7 @@ int image_tag(struct db *db, const char *home UNUSED, const char *from, const ch
     if (r < 0)
         return r;
     ref_full(&ref, full);
-    return put_reference(db, full, id, e);
+    return db_transaction(db, tag_run, &(struct naming){ full, id }, e);
 }
 
 int image_pulled(struct db *db, const char *full, char **ret_id, char **ret_digest, struct err *e)
@@ -69,6 +83,23 @@ int image_pulled(struct db *db, const char *full, char **ret_id, char **ret_dige
     return 0;
 }
 
+struct pulled {
+    const char *full, *id, *repo_digest;
+};
+
+static int pulled_run(struct db *db, void *user, struct err *e)
+{
+    const struct pulled *p = user;
+    int r;
+
+    r = put_reference(db, p->full, p->id, e);
+    if (r == 0)
+        r = db_exec(db, e,
+                    "UPDATE images SET repo_digest = ? WHERE reference = ? AND image_id = ?",
+                    "sss", p->repo_digest, p->full, p->id);
+    return r < 0 ? r : image_event(db, "pull", p->id, p->full, e);
+}
+
 int image_put_pulled(struct db *db, const char *full, const char *manifest_digest,
                      const char *repo_digest, char **ret_id, struct err *e)
 {
@@ -88,11 +119,7 @@ int image_put_pulled(struct db *db, const char *full, const char *manifest_diges
     stmt_done(&st);
     if (!id)
         return err_os(e, "image");
-    r = put_reference(db, full, id, e);
-    if (r == 0)
-        r = db_exec(db, e,
-                    "UPDATE images SET repo_digest = ? WHERE reference = ? AND image_id = ?",
-                    "sss", repo_digest, full, id);
+    r = db_transaction(db, pulled_run, &(struct pulled){ full, id, repo_digest }, e);
     if (r < 0)
         return r;
     *ret_id = take_ptr(id);
@@ -254,6 +281,14 @@ static int forget_content(struct db *db, struct removal *rm, struct err *e)
     return r < 0 ? r : 0;
 }
 
+static int forget_name(struct db *db, const struct removal *rm, const char *reference,
+                       struct err *e)
+{
+    int r = db_exec(db, e, "DELETE FROM images WHERE reference = ?", "s", reference);
+
+    return r < 0 ? r : image_event(db, "untag", rm->id, reference, e);
+}
+
 static int remove_records(struct db *db, void *user, struct err *e)
 {
     struct removal *rm = user;
@@ -262,9 +297,11 @@ static int remove_records(struct db *db, void *user, struct err *e)
     r = choose(db, rm, e);
     for (size_t i = 0; r >= 0 && rm->references[i]; i++)
         if (rm->references[i][0])
-            r = db_exec(db, e, "DELETE FROM images WHERE reference = ?", "s", rm->references[i]);
+            r = forget_name(db, rm, rm->references[i], e);
     if (r >= 0 && rm->whole)
         r = forget_content(db, rm, e);
+    if (r >= 0 && rm->whole)
+        r = image_event(db, "delete", rm->id, NULL, e);
     return r < 0 ? r : 0;
 }
 

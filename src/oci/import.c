@@ -43,6 +43,7 @@ static int make_image(struct load *l, struct incoming *in, struct db *db,
     if (!in->layers || !in->diff_ids)
         return err_os(e, "import");
     in->layers_n = 1;
+    in->event = "import";
     in->layers[0].member = layer;
     memcpy(in->layers[0].digest, layer->digest.text, sizeof(in->layers[0].digest));
     if (o->reference)

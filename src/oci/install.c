@@ -1,4 +1,5 @@
 #include "oci/install.h"
+#include "oci/event.h"
 
 #include "db/db.h"
 #include "oci/store.h"
@@ -312,6 +313,20 @@ static int record_references(struct db *db, const struct incoming *in, struct er
     return r < 0 ? r : 0;
 }
 
+/* An event for each name; for an image without one, of its id. */
+static int tell(struct db *db, const struct incoming *in, struct err *e)
+{
+    int r = 0;
+
+    if (!in->event)
+        return 0;
+    if (!in->references || !in->references[0])
+        return image_event(db, in->event, in->id.text, NULL, e);
+    for (size_t i = 0; r == 0 && in->references[i]; i++)
+        r = image_event(db, in->event, in->id.text, in->references[i], e);
+    return r;
+}
+
 static int record(struct db *db, const struct incoming *in, struct err *e)
 {
     int r;
@@ -428,6 +443,8 @@ static int commit(struct db *db, void *user, struct err *e)
             r = publish(&c->v[i], c->home, e);
         if (r == 0)
             r = record(db, &c->v[i], e);
+        if (r == 0)
+            r = tell(db, &c->v[i], e);
     }
     return r;
 }

@@ -29,6 +29,7 @@ struct incoming {
     struct digest *diff_ids; /* owned; layers_n of them: what they must have, or "" */
     char **references;       /* full; owned */
     const char *repo_digest; /* borrowed; what the references were pulled by, or NULL */
+    const char *event;       /* borrowed; what `events` says: "load", ...; NULL: nothing */
     int64_t created_ns;
     bool built;                        /* its file system is in the staging directory */
     unsigned number;                   /* tells the images of one archive apart */

@@ -141,6 +141,8 @@ static int load_all(struct load *l, struct db *db, struct err *e)
         r = err_set(e, ERR_NOT_FOUND, "the archive has no image for this platform");
     if (r == 0)
         r = apply_tag(l, e);
+    for (size_t i = 0; i < l->n; i++)
+        l->v[i].event = "load";
     return r < 0 ? r : incoming_install(l->v, l->n, db, l->options->home, &l->options->limits, e);
 }
 

@@ -1,6 +1,7 @@
 #include "registry/pull.h"
 
 #include "db/db.h"
+#include "oci/event.h"
 #include "oci/image.h"
 #include "oci/store.h"
 #include "registry/registry.h"
@@ -103,6 +104,9 @@ static int is_up_to_date(struct pull *p, struct err *e)
     if (!same)
         return 0;
     r = pull_check_trust(p->remote, &p->ref, digest, manifest, &p->options, e);
+    if (r < 0)
+        return r;
+    r = image_event(p->db, "pull", id, p->full, e);
     if (r < 0)
         return r;
     event_done(p->full, digest, id, false);

@@ -287,6 +287,7 @@ static int record_end(struct shim *sh, struct err *e)
         .oom_killed = o->oom_killed,
         .error = reason(sh, text, sizeof(text)),
         .stopped_by_user = -1,
+        .stop_done = sh->stopping.asked,
     };
     autoptr(db) db = NULL;
     int r;

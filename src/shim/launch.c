@@ -68,13 +68,14 @@ static int open_box(struct shim *sh, const char *box_id, struct err *e)
 }
 
 /* From here on the record names us, and nobody else starts this box. */
-static int claim(struct shim *sh, struct err *e)
+static int claim(struct shim *sh, bool attached, struct err *e)
 {
     struct box_change change = {
         .to = BOX_STARTING,
         .set_shim = true,
         .shim_pid = getpid(),
         .stopped_by_user = -1,
+        .attached = attached,
     };
     int r;
 
@@ -357,7 +358,7 @@ int shim_launch(struct shim *sh, const struct shim_args *args, struct err *e)
     shim_init(sh, args);
     r = open_box(sh, args->box_id, e);
     if (r == 0)
-        r = claim(sh, e);
+        r = claim(sh, attach_fd >= 0, e);
     if (r == 0)
         r = lock_box(sh, e);
     if (r == 0)

@@ -72,6 +72,7 @@ struct stopping {
     struct timer timer; /* then KILL */
     struct timer force; /* then the machine is killed */
     bool resume;        /* the machine is paused (or about to be): resume it first */
+    bool asked;         /* by `stop`: its end is an event "stop" too */
 };
 
 struct pausing {

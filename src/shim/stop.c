@@ -1,3 +1,4 @@
+#include "box/event.h"
 #include "shim/shim.h"
 #include "util/log.h"
 
@@ -7,13 +8,27 @@
  * no reader, and the machine is killed. */
 #define FORCE_WAIT (5 * NS_PER_S)
 
-static void mark_stopping(struct shim *sh)
+/* For `events`, of a signal that changes no record; the signal is on its way already. */
+static void tell_signal(struct shim *sh, int signal)
 {
-    struct box_change change = { .to = BOX_STOPPING, .stopped_by_user = 1 };
+    char number[16];
+    const struct event_attr attr = { "signal", number };
     struct err e;
 
-    if (sh->box->state == BOX_STOPPING)
+    (void)snprintf(number, sizeof(number), "%d", signal);
+    if (box_event_now(sh->home, sh->box, "kill", &attr, 1, &e) < 0)
+        log_warn("event: %s", e.text);
+}
+
+static void mark_stopping(struct shim *sh, int signal)
+{
+    struct box_change change = { .to = BOX_STOPPING, .stopped_by_user = 1, .signal = signal };
+    struct err e;
+
+    if (sh->box->state == BOX_STOPPING) {
+        tell_signal(sh, signal);
         return;
+    }
     if (shim_record(sh, &change, &e) < 0)
         log_error("record: %s", e.text); /* the workload is stopped all the same */
 }
@@ -50,7 +65,10 @@ static void kill_all(struct shim *sh)
 
 static void on_stop_timer(struct timer *t)
 {
-    kill_all(CONTAINER_OF(t, struct shim, stopping.timer));
+    struct shim *sh = CONTAINER_OF(t, struct shim, stopping.timer);
+
+    kill_all(sh);
+    tell_signal(sh, SIGKILL);
 }
 
 static void on_force_timer(struct timer *t)
@@ -93,7 +111,9 @@ void shim_stop(struct shim *sh, int signal, uint64_t timeout_ns)
         timeout_ns = spec->stop_timeout_s < UINT64_MAX / NS_PER_S
                          ? spec->stop_timeout_s * NS_PER_S
                          : UINT64_MAX;
-    mark_stopping(sh);
+    /* `rm -f` asks for both: docker tells of no "stop" there. */
+    sh->stopping.asked = sh->stopping.asked || timeout_ns || signal != SIGKILL;
+    mark_stopping(sh, timeout_ns ? signal : SIGKILL);
     if (timeout_ns == 0 || signal == SIGKILL) {
         kill_all(sh);
         return;
@@ -110,7 +130,7 @@ void shim_signal(struct shim *sh, int signal)
             abort_boot(sh);
         if (sh->phase != PHASE_RUN)
             return;
-        mark_stopping(sh);
+        mark_stopping(sh, SIGKILL);
         kill_all(sh);
         return;
     }
@@ -122,6 +142,7 @@ void shim_signal(struct shim *sh, int signal)
     /* As docker: the signal that is meant to end the workload wakes a paused one. */
     if (signal == sh->box->spec.stop_signal)
         wake(sh);
+    tell_signal(sh, signal);
 }
 
 /* ---- pause ------------------------------------------------------------- */
