@@ -1,4 +1,5 @@
 /* Is a spec sound as a whole? What a user can get wrong is found here, before anything exists. */
+#include "box/log_config.h"
 #include "box/security.h"
 
 #include "rootfs/disk.h"
@@ -219,14 +220,13 @@ static int check_security(const struct box_spec *s, struct err *e)
 
 static int check_keeping(const struct box_spec *s, struct err *e)
 {
-    if (s->log_driver && strcmp(s->log_driver, "json-file") != 0 &&
-        strcmp(s->log_driver, "none") != 0)
-        return err_set(e, ERR_UNSUPPORTED,
-                       "--log-driver %.40s is not supported yet: use json-file or none",
-                       s->log_driver);
-    if (s->log_opts && json_object_size(s->log_opts))
-        return err_set(e, ERR_UNSUPPORTED, "--log-opt %.40s is not supported yet",
-                       json_object_iter_key(json_object_iter(s->log_opts)));
+    struct log_config log;
+    int r;
+
+    r = log_config_read(s, "", "", &log, e); /* any names will do */
+    log_config_done(&log);
+    if (r < 0)
+        return r;
     if (s->network && strcmp(s->network, "none") != 0)
         return err_set(e, ERR_UNSUPPORTED, "--network %.100s is not supported yet", s->network);
     return 0;

@@ -55,8 +55,8 @@ struct box_spec {
 
     /* keeping */
     bool auto_remove;
-    char *log_driver; /* "json-file", "none" */
-    json_t *log_opts; /* object */
+    char *log_driver; /* box/log_config.h reads both */
+    json_t *log_opts; /* object of strings */
 };
 
 void box_spec_done(struct box_spec *spec);

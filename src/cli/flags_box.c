@@ -31,7 +31,7 @@ const struct opt box_flag_rows[] = {
     OPT_LIST('l', "label", "K=V", F, label, "Set a label"),
     OPT_LIST(0, "label-file", "FILE", F, label_file, "Read labels from a file"),
     OPT_STR(0, "log-driver", "NAME", F, log_driver,
-            "Where output is kept: json-file (default) or none"),
+            "Where output goes: json-file (default), syslog or none"),
     OPT_LIST(0, "log-opt", "K=V", F, log_opt, "Option of the log driver"),
     OPT_STR('m', "memory", "SIZE", F, memory,
             "Memory of the machine (default 512m); a bare number below 1048576 is in MiB"),
@@ -125,7 +125,5 @@ int box_flags_refuse(const struct box_flags *f, struct err *e)
         r = refuse_value("cgroupns", f->cgroupns, "private", e);
     if (r == 0)
         r = refuse_value("network", f->network, "none", e);
-    if (r == 0 && f->log_opt.n)
-        r = refuse("log-opt", f->log_opt.v[0], e);
     return r;
 }

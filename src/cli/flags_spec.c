@@ -397,12 +397,25 @@ static int fill_container(const struct box_flags *f, struct box_spec *s, struct 
     return r == 0 ? copy(&s->network, f->network, e) : r;
 }
 
+/* "K=V"; docker takes "K" as "K=". */
+static int fill_log_opts(const struct box_flags *f, struct box_spec *s, struct err *e)
+{
+    s->log_opts = json_object();
+    for (size_t i = 0; s->log_opts && i < f->log_opt.n; i++) {
+        const char *text = f->log_opt.v[i], *eq = strchr(text, '=');
+        autofree char *key = strndup(text, eq ? (size_t)(eq - text) : strlen(text));
+
+        if (!key || json_object_set_new(s->log_opts, key, json_string(eq ? eq + 1 : "")) < 0)
+            return err_set(e, ERR_INVALID, "--log-opt %.100s is not valid UTF-8", text);
+    }
+    return s->log_opts ? 0 : no_memory(e);
+}
+
 static int fill_keeping(const struct box_flags *f, struct box_spec *s, struct err *e)
 {
     s->auto_remove = f->auto_remove;
-    s->log_opts = json_object();
-    if (!s->log_opts)
-        return no_memory(e);
+    if (fill_log_opts(f, s, e) < 0)
+        return -(int)e->kind;
     return copy(&s->log_driver, f->log_driver ? f->log_driver : "json-file", e);
 }
 

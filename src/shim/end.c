@@ -109,7 +109,7 @@ static void go_down(struct shim *sh)
     loop_timer_cancel(sh->loop, &sh->boot_timer);
     loop_timer_cancel(sh->loop, &sh->stall_timer);
     loop_timer_cancel(sh->loop, &sh->run_timer);
-    json_log_end(&sh->main.log);
+    log_sink_end(&sh->main.log);
     if (!sh->vm)
         return;
     /* Nobody will look at the disks again, or there is nobody to write them back. */
@@ -268,11 +268,13 @@ static void remove_sockets(const struct shim *sh, const char *const *names, size
 
 static const char *reason(struct shim *sh, char *text, size_t size)
 {
+    int os;
+
     if (sh->outcome.err.kind)
         return sh->outcome.err.text;
-    if (!sh->main.log.lost)
+    if (!log_sink_lost(&sh->main.log, &os))
         return NULL;
-    (void)snprintf(text, size, "Log entries were lost: %s", strerror(sh->main.log.lost_os));
+    (void)snprintf(text, size, "Log entries were lost: %s", strerror(os));
     return text;
 }
 
@@ -308,8 +310,9 @@ static void wind_up(struct shim *sh)
     static const char *const names[] = { BOX_EXEC_SOCK, BOX_PTY_SOCK, BOX_VSOCK_SOCK };
     struct err e;
 
-    if (json_log_flush(&sh->main.log, &e) < 0)
+    if (log_sink_flush(&sh->main.log, &e) < 0)
         log_error("%s", e.text);
+    log_sink_rest(&sh->main.log);
     relays_stop(&sh->relays);
     remove_sockets(sh, names, ARRAY_LEN(names));
 }
@@ -359,7 +362,8 @@ void shim_turn(struct shim *sh)
     }
     if (!sh->vm && !sh->ch && (sh->phase == PHASE_BOOT || sh->phase == PHASE_RUN))
         vm_lost(sh);
-    if (!sh->vm && !sh->ch && sh->phase == PHASE_ENDING && !sh->record_timer.armed)
+    if (!sh->vm && !sh->ch && sh->phase == PHASE_ENDING && !sh->record_timer.armed &&
+        log_sink_idle(&sh->main.log))
         finish(sh);
     relays_turn(&sh->relays);
     clients_turn(sh);

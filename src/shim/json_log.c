@@ -1,7 +1,6 @@
 #include "shim/json_log.h"
 
 #include "util/log.h"
-
 #include "util/time.h"
 
 #include <fcntl.h>
@@ -11,10 +10,10 @@
 /* A batch is written when a turn of the loop ends, or in between when it has grown to this. */
 #define BATCH ((size_t)256 << 10)
 #define OUT_MAX                                                                                  \
-    ((size_t)1 << 20) /* a batch and the longest entry: 6 bytes per byte of a line               \
+    ((size_t)1 << 20) /* a batch and the longest entry: 6 bytes per byte of a line, attributes   \
                        */
 #define KEEP_CAP ((size_t)64 << 10)
-#define TAIL_MAX 96 /* of an entry: stream and time */
+#define TAIL_MAX 96 /* of an entry: stream and time, without the attributes */
 
 int json_log_open(struct json_log *log, int dirfd, const char *path, struct err *e)
 {
@@ -126,45 +125,69 @@ static char *put_escaped(char *to, const uint8_t *p, size_t len)
     return to;
 }
 
-static void write_batch(struct json_log *log);
+static void write_batch(struct json_log *log, size_t len, uint64_t entries);
 
-/* The end of an entry, the same for all that arrive together. */
-static void make_tail(char *ret, size_t size, enum json_log_stream stream)
+/* The end of an entry, the same for all that arrive together: between its two halves are the
+ * attributes. */
+struct tail {
+    char stream[40], time[48];
+};
+
+static void make_tail(struct tail *ret, enum json_log_stream stream)
 {
     char when[TIME_RFC3339_LEN];
 
     time_rfc3339(time_real_ns(), when);
-    (void)snprintf(ret, size, "\\n\",\"stream\":\"%s\",\"time\":\"%s\"}\n",
-                   stream == JSON_LOG_STDOUT ? "stdout" : "stderr", when);
+    (void)snprintf(ret->stream, sizeof(ret->stream), "\\n\",\"stream\":\"%s\",",
+                   stream == JSON_LOG_STDOUT ? "stdout" : "stderr");
+    (void)snprintf(ret->time, sizeof(ret->time), "\"time\":\"%s\"}\n", when);
+}
+
+/* The entry behind the first `before` bytes is too much for the file: it begins the next one. */
+static void next_file(struct json_log *log, size_t before)
+{
+    if (before)
+        write_batch(log, before, log->out_n - 1);
+    if (log->size > 0)
+        log_files_rotate(log->files, &log->fd, &log->size);
 }
 
 /* `tail` begins with the \n of a whole line. */
-static void add_entry(struct json_log *log, const char *tail, const void *data, size_t len,
+static void add_entry(struct json_log *log, const struct tail *tail, const void *data, size_t len,
                       bool whole_line)
 {
+    const char *stream = tail->stream + (whole_line ? 0 : 2);
+    size_t attrs_len = log->attrs ? strlen(log->attrs) : 0, before;
     char *start, *to;
 
     if (log->out.len >= BATCH)
-        write_batch(log);
-    start = str_reserve(&log->out, 6 * len + TAIL_MAX + 16);
+        write_batch(log, log->out.len, log->out_n);
+    before = log->out.len;
+    start = str_reserve(&log->out, 6 * len + attrs_len + TAIL_MAX + 32);
     if (!start) {
         log->lost++;
         log->lost_os = ENOMEM;
         log->out.failed = false; /* what is in it is whole */
         return;
     }
-    if (!whole_line)
-        tail += 2;
     to = put_text(start, "{\"log\":\"", 8);
     to = put_escaped(to, data, len);
-    to = put_text(to, tail, strlen(tail));
+    to = put_text(to, stream, strlen(stream));
+    if (log->attrs) {
+        to = put_text(to, "\"attrs\":", 8);
+        to = put_text(to, log->attrs, attrs_len);
+        *to++ = ',';
+    }
+    to = put_text(to, tail->time, strlen(tail->time));
     str_added(&log->out, (size_t)(to - start));
     log->out_n++;
+    if (log->files && (uint64_t)log->size + log->out.len > log->files->max_bytes)
+        next_file(log, before);
 }
 
 /* Adds to the incomplete line, and cuts it when it is too long. */
-static void add_piece(struct json_log *log, struct str *line, const char *tail, const char *p,
-                      size_t len)
+static void add_piece(struct json_log *log, struct str *line, const struct tail *tail,
+                      const char *p, size_t len)
 {
     while (len) {
         size_t n = JSON_LOG_LINE - line->len;
@@ -190,35 +213,35 @@ void json_log_add(struct json_log *log, enum json_log_stream stream, const void 
 {
     struct str *line = &log->line[stream];
     const char *p = data, *newline;
-    char tail[TAIL_MAX];
+    struct tail tail;
 
     if (log->fd < 0)
         return;
-    make_tail(tail, sizeof(tail), stream);
+    make_tail(&tail, stream);
     while (len && (newline = memchr(p, '\n', len))) {
         size_t n = (size_t)(newline - p);
 
         if (line->len || n >= JSON_LOG_LINE) {
-            add_piece(log, line, tail, p, n);
-            add_entry(log, tail, str_c(line), line->len, true);
+            add_piece(log, line, &tail, p, n);
+            add_entry(log, &tail, str_c(line), line->len, true);
             str_clear(line);
         } else {
-            add_entry(log, tail, p, n, true);
+            add_entry(log, &tail, p, n, true);
         }
         p = newline + 1;
         len -= n + 1;
     }
-    add_piece(log, line, tail, p, len);
+    add_piece(log, line, &tail, p, len);
 }
 
 void json_log_end(struct json_log *log)
 {
-    char tail[TAIL_MAX];
+    struct tail tail;
 
     for (int i = 0; i < JSON_LOG_STREAMS; i++) {
-        make_tail(tail, sizeof(tail), (enum json_log_stream)i);
+        make_tail(&tail, (enum json_log_stream)i);
         if (log->line[i].len)
-            add_entry(log, tail, log->line[i].p, log->line[i].len, false);
+            add_entry(log, &tail, log->line[i].p, log->line[i].len, false);
         str_done(&log->line[i]);
     }
 }
@@ -258,7 +281,8 @@ static bool write_marker(struct json_log *log)
     return n > 0 && (size_t)n < sizeof(text) && write_all(log, text, (size_t)n) == 0;
 }
 
-static void write_batch(struct json_log *log)
+/* The first `len` bytes of what waits: `entries` whole ones. */
+static void write_batch(struct json_log *log, size_t len, uint64_t entries)
 {
     int os = 0;
 
@@ -267,23 +291,23 @@ static void write_batch(struct json_log *log)
     if (log->lost)
         os = log->lost_os;
     else
-        os = write_all(log, log->out.p, log->out.len);
+        os = write_all(log, log->out.p, len);
     if (os) {
-        log->lost += log->out_n;
+        log->lost += entries;
         log->lost_os = os;
     }
-    log->out_n = 0;
-    if (log->out.cap > KEEP_CAP)
+    log->out_n -= entries;
+    if (log->out.cap > KEEP_CAP && len == log->out.len)
         str_done(&log->out);
     else
-        str_clear(&log->out);
+        str_drop(&log->out, len);
 }
 
 int json_log_flush(struct json_log *log, struct err *e)
 {
     /* Without a new entry the marker for lost ones can wait. */
     if (log->fd >= 0 && log->out.len)
-        write_batch(log);
+        write_batch(log, log->out.len, log->out_n);
     if (!log->lost) {
         log->lost_told = false;
         return 0;

@@ -9,9 +9,13 @@
  *
  * When the disk is full the workload goes on and entries are lost; the first
  * one that can be written again is preceded by an entry that counts them.
+ *
+ * With `files` set no file grows above files->max_bytes, but for an entry that
+ * alone is longer: it is the first of its file then.
  */
 #pragma once
 
+#include "shim/log_files.h"
 #include "util/err.h"
 #include "util/str.h"
 
@@ -30,6 +34,8 @@ struct json_log {
     uint64_t lost;                     /* entries since the last that was written */
     int lost_os;                       /* why */
     bool lost_told;                    /* json_log_flush() has failed for these */
+    struct log_files *files;           /* borrowed; NULL: one file that grows */
+    const char *attrs;                 /* borrowed: JSON of all entries' "attrs", or NULL */
 };
 
 /* Appends to `path` beneath `dirfd`. */

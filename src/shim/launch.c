@@ -126,15 +126,11 @@ static int listen_all(struct shim *sh, struct err *e)
 
 static int open_logs(struct shim *sh, struct err *e)
 {
-    const char *driver = sh->box->spec.log_driver;
-
     sh->console_fd = openat(sh->dir_fd, BOX_CONSOLE_LOG,
                             O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
     if (sh->console_fd < 0)
         return err_os(e, "open %s", BOX_CONSOLE_LOG);
-    if (driver && strcmp(driver, "none") == 0)
-        return 0;
-    return json_log_open(&sh->main.log, sh->dir_fd, BOX_JSON_LOG, e);
+    return workload_open_log(sh, e);
 }
 
 /* ---- the machine ------------------------------------------------------- */

@@ -22,7 +22,7 @@
 #include "box/ctl.h"
 #include "proto/channel.h"
 #include "proto/msg.h"
-#include "shim/json_log.h"
+#include "shim/log_sink.h"
 #include "shim/relay.h"
 #include "util/time.h"
 #include "vmm/engine.h"
@@ -53,7 +53,7 @@ struct workload {
     struct str out;
     size_t sent;
     struct msg_reader in;
-    struct json_log log;
+    struct log_sink log;
     size_t owed;     /* bytes that came and are not yet given back as credit */
     bool stdin_full; /* clients that feed stdin are not read */
     bool ended;      /* MSG_EXIT or MSG_ERROR came */
@@ -158,6 +158,8 @@ void control_done(struct shim *sh);
 /* ---- workload.c ---- */
 
 void workload_init(struct shim *sh);
+/* Where its output goes. */
+int workload_open_log(struct shim *sh, struct err *e) MUST_CHECK;
 void workload_open(struct shim *sh);
 void workload_put(struct shim *sh, enum msg_type type, const void *payload, size_t len);
 /* Once per turn: write the log, send to clients, give credit. */

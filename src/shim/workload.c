@@ -97,7 +97,7 @@ static int on_output(struct shim *sh, const struct msg *m)
 {
     enum json_log_stream stream = m->type == MSG_STDERR ? JSON_LOG_STDERR : JSON_LOG_STDOUT;
 
-    json_log_add(&sh->main.log, stream, m->data, m->len);
+    log_sink_add(&sh->main.log, stream, m->data, m->len);
     clients_output(sh, (enum msg_type)m->type, m->data, m->len);
     return 0;
 }
@@ -162,7 +162,21 @@ static void on_closed(struct stream *s, enum reset_reason why)
 void workload_init(struct shim *sh)
 {
     sh->main = (struct workload){ .out = STR_INIT(OUT_MAX), .in.max = IN_MAX };
-    json_log_none(&sh->main.log);
+    log_sink_init(&sh->main.log);
+}
+
+/* There is nobody who takes the log: docker does not start such a container. */
+static void on_log_failed(struct syslog *s, const struct err *why)
+{
+    struct shim *sh = CONTAINER_OF(s, struct shim, main.log.syslog);
+
+    if (sh->phase == PHASE_BOOT)
+        shim_start_failed(sh, 125, why);
+}
+
+int workload_open_log(struct shim *sh, struct err *e)
+{
+    return log_sink_open(&sh->main.log, sh->loop, sh->box, sh->dir_fd, on_log_failed, e);
 }
 
 void workload_open(struct shim *sh)
@@ -189,9 +203,9 @@ void workload_turn(struct shim *sh)
     struct workload *w = &sh->main;
     struct err e;
 
-    if (json_log_flush(&w->log, &e) < 0)
+    if (log_sink_flush(&w->log, &e) < 0)
         log_error("%s", e.text); /* the record gets it at the end: state.db is on the same disk */
-    if (!w->owed || !clients_keep_up(sh))
+    if (!w->owed || !clients_keep_up(sh) || !log_sink_keeps_up(&w->log))
         return;
     if (w->stream)
         stream_consumed(w->stream, w->owed);
@@ -202,5 +216,5 @@ void workload_done(struct shim *sh)
 {
     str_done(&sh->main.out);
     msg_reader_done(&sh->main.in);
-    json_log_close(&sh->main.log);
+    log_sink_close(&sh->main.log);
 }

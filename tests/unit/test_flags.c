@@ -222,7 +222,8 @@ static void nonsense_is_refused_by_name(void **state UNUSED)
     bad("--dns", "x", "not an ip address");
     bad("--accel", "hax", "not auto, kvm or tcg");
     bad("--storage-size", "1m", "--storage-size");
-    bad("--log-opt", "max-size=1m", "not supported yet");
+    bad("--log-opt", "size=1m", "unknown log opt 'size' for json-file log driver");
+    bad("--log-driver", "journald", "no log driver named 'journald' is registered");
     bad("--platform", "windows/amd64", "platform");
     bad("--volume", "/a:/b", "--volume is not supported yet");
     bad("--restart", "always", "--restart always is not supported yet");

@@ -155,7 +155,7 @@ def what_is_not_known_is_refused_before_anything_is_made(home):
             (["--cpuset-cpus", "7"], "Requested CPUs are not available"),
             (["-m", "1m"], "minimum memory"),
             (["--cpus", "0"], "range of CPUs"),
-            (["--log-driver", "syslog"], "--log-driver syslog is not supported yet"),
+            (["--log-driver", "journald"], "no log driver named 'journald' is registered"),
             (["--add-host", "nonsense"], "bad format for add-host"),
             (["--dns", "nonsense"], "not an ip address"),
             (["--stop-signal", "NOPE"], "NOPE"),
