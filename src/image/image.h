@@ -37,3 +37,7 @@ int verb_fsck(int argc, char **argv, struct err *e);
 
 /* disk-template SIZE PATH: the file system that new boxes' disks are copied from. */
 int verb_disk_template(int argc, char **argv, struct err *e);
+
+/* archive --disk PATH --rootfs PATH [--write]: the files of a box that does not run, by
+ * proto/archive.h on stdin and stdout. */
+int verb_archive(int argc, char **argv, struct err *e);

@@ -10,6 +10,7 @@ static const struct verb {
     const char *name, *synopsis;
     int (*run)(int argc, char **argv, struct err *e);
 } verbs[] = {
+    { "archive", "--disk PATH --rootfs PATH [--write]", verb_archive },
     { "assemble", "--stage DIR --reference REF --digest DIGEST", verb_assemble },
     { "disk-template", "SIZE PATH", verb_disk_template },
     { "flatten", "OUT.ext4 LAYER...", verb_flatten },

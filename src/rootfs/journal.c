@@ -47,8 +47,8 @@ struct journal {
     uint32_t blocks_n;
     uint32_t first, last; /* the log is [first, last) and begins again at its end */
     uint32_t start, sequence, incompat, seed;
-    uint32_t end; /* the first transaction that is not whole */
-    uint8_t *block, *data; /* owned; the block of the log looked at, and one it describes */
+    uint32_t end;            /* the first transaction that is not whole */
+    uint8_t *block, *data;   /* owned; the block of the log looked at, and one it describes */
     struct revoked *revoked; /* owned; sorted once PASS_REVOKE is over */
     size_t revoked_n, revoked_cap;
 };

@@ -7,10 +7,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define UPPER_DIR   "upper"
-#define LOCK_FROM   100 /* QEMU's locks of an image are single bytes from here ... */
-#define LOCK_BYTES  200 /* ... to there (its block/file-posix.c: permissions and their sharing) */
-#define SYMLINK_MAX 40  /* Linux */
+#define UPPER_DIR "upper"
+
+/* QEMU's locks of an image are single bytes in here (its block/file-posix.c). */
+#define LOCK_FROM  100
+#define LOCK_BYTES 200
 
 /* ---- opening ----------------------------------------------------------- */
 
@@ -31,8 +32,7 @@ static int wait_for_machine(const char *disk, struct err *e)
 
 static int open_fs(const char *path, int flags, ext2_filsys *ret, struct err *e)
 {
-    errcode_t code =
-        ext2fs_open(path, flags | EXT2_FLAG_64BITS, 0, 0, unix_io_manager, ret);
+    errcode_t code = ext2fs_open(path, flags | EXT2_FLAG_64BITS, 0, 0, unix_io_manager, ret);
 
     if (code)
         return overlay_fail(e, code, "open");

@@ -1,6 +1,6 @@
 /*
- * The files of a box that does not run: what overlayfs in the guest would show, read (and written,
- * rootfs/overlay_put.h) with libext2fs, without mounting and without root.
+ * The files of a box that does not run: what overlayfs in the guest would show, read (and
+ * written, rootfs/overlay_put.h) with libext2fs, without mounting and without root.
  *
  * The lower file system is the image's ext4, made by us; the upper one is /upper of the box's
  * disk, whose bytes the guest has written: hostile. Overlayfs' format (kernel documentation,
@@ -21,8 +21,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define OVERLAY_PATH_MAX    4096 /* bytes of a path or of a symlink's target */
-#define OVERLAY_DEPTH_MAX   1024 /* directories in each other */
+#define OVERLAY_PATH_MAX    4096     /* bytes of a path or of a symlink's target */
+#define OVERLAY_DEPTH_MAX   1024     /* directories in each other */
 #define OVERLAY_ENTRIES_MAX 4000000u /* of one walk: more than an image may have */
 
 struct overlay;
@@ -88,8 +88,8 @@ int overlay_target(struct overlay *o, struct overlay_ref ref, struct str *ret,
 
 /* Where a path ends. */
 struct overlay_place {
-    struct overlay_ref parent; /* the root's is the root */
-    struct overlay_ref self;   /* none: the parent has no such name */
+    struct overlay_ref parent;   /* the root's is the root */
+    struct overlay_ref self;     /* none: the parent has no such name */
     char path[OVERLAY_PATH_MAX]; /* from the root, symlinks and ".." resolved; "/" */
     const char *name;            /* points into path; "" for the root */
 };

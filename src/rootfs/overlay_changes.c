@@ -122,8 +122,8 @@ static bool same_stat(const struct overlay_stat *a, const struct overlay_stat *b
     if (a->mode != b->mode || a->uid != b->uid || a->gid != b->gid ||
         a->rdev_major != b->rdev_major || a->rdev_minor != b->rdev_minor)
         return false;
-    return S_ISDIR(a->mode) || (a->size == b->size && a->mtime_s == b->mtime_s &&
-                                a->mtime_ns == b->mtime_ns);
+    return S_ISDIR(a->mode) ||
+           (a->size == b->size && a->mtime_s == b->mtime_s && a->mtime_ns == b->mtime_ns);
 }
 
 static int same(struct overlay *o, ext2_ino_t upper, ext2_ino_t lower, struct err *e)
@@ -159,8 +159,9 @@ static int put_name(struct changes *c, const struct frame *f, const char *name, 
 /* c->path, of the upper file system. */
 static int tell_one(struct changes *c, char kind, ext2_ino_t upper, struct err *e)
 {
-    return c->tar ? overlay_tar_add(c->tar, (struct overlay_ref){ .upper = upper }, c->path + 1, e)
-                  : c->take(c->ctx, kind, c->path, e);
+    return c->tar
+               ? overlay_tar_add(c->tar, (struct overlay_ref){ .upper = upper }, c->path + 1, e)
+               : c->take(c->ctx, kind, c->path, e);
 }
 
 /* The directories above, as far as they have not been told. */
@@ -288,8 +289,8 @@ static int change_hidden(struct changes *c, struct frame *f, const struct raw_li
     int r = raw_list(c->o->lower, f->lower, &lower, e);
 
     for (size_t i = 0; r == 0 && i < lower.n; i++)
-        if (!upper->n || !bsearch(lower.v[i].name, upper->v, upper->n, sizeof(*upper->v),
-                                  compare_names))
+        if (!upper->n ||
+            !bsearch(lower.v[i].name, upper->v, upper->n, sizeof(*upper->v), compare_names))
             r = tell_gone(c, f, lower.v[i].name, e);
     raw_list_done(&lower);
     return r;

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define LIST_MAX OVERLAY_ENTRIES_MAX
+#define LIST_MAX   OVERLAY_ENTRIES_MAX
 #define EPOCH_BITS 0x3u
 
 int overlay_fail(struct err *e, errcode_t code, const char *what)

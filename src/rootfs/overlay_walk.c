@@ -109,7 +109,8 @@ static int step(struct walk *w, const char *name, size_t len, bool more, struct 
     w->place->parent = top;
     w->place->self = ref;
     if (r == 0) {
-        bool last = strspn(str_c(&w->todo), "/.") == w->todo.len && !strstr(str_c(&w->todo), "..");
+        bool last =
+            strspn(str_c(&w->todo), "/.") == w->todo.len && !strstr(str_c(&w->todo), "..");
 
         return last ? 1 : wrong(e, ENOENT, w->place->path);
     }

@@ -1,0 +1,294 @@
+#!/usr/bin/python3
+"""The files of a box that does not run, by a3s-box-image archive.
+
+The disk is the template's, filled by debugfs (e2fsprogs) with what overlayfs in a guest leaves;
+what we read from it is checked here, what we write by e2fsck and debugfs.
+"""
+import contextlib
+import io
+import os
+import struct
+import subprocess
+import sys
+import tarfile
+import tempfile
+import pathlib
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+from layers import EPOCH, WORKER, Tar, case, fsck, main, run_flatten  # noqa: E402
+
+STAT, GET, PUT, CHANGES, LAYER, EXPORT = range(1, 7)
+REQUEST, IN, IN_END = 0x50, 0x51, 0x52
+STATED, OUT, CHANGE, DONE, FAILED = range(0xd0, 0xd5)
+PATH = "/usr/sbin:/sbin:" + os.environ["PATH"]
+INVALID, NOT_FOUND, STATE = 1, 3, 5
+SIZE = 64 << 20
+
+
+class Refused(Exception):
+    def __init__(self, fields):
+        super().__init__(fields.get(4, b"").decode())
+        self.kind = int.from_bytes(fields[2], "big")
+
+
+def field(tag, value):
+    if isinstance(value, bool):
+        value = b"\x01" if value else b""
+    elif isinstance(value, int):
+        value = struct.pack(">Q", value)
+    elif isinstance(value, str):
+        value = value.encode("utf-8", "surrogateescape")
+    return struct.pack(">HI", tag, len(value)) + value
+
+
+def fields(data):
+    found = {}
+    while data:
+        tag, n = struct.unpack_from(">HI", data)
+        found[tag], data = data[6:6 + n], data[6 + n:]
+    return found
+
+
+class Session:
+    def __init__(self, home, write=False):
+        argv = [WORKER, "archive", "--disk", "disk.ext4", "--rootfs", "lower.ext4"]
+        self.p = subprocess.Popen(argv + ["--write"] * write, stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                  env={**os.environ, "A3S_HOME": str(home)})
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        with contextlib.suppress(BrokenPipeError):
+            self.p.stdin.close()
+        errors = self.p.stderr.read()
+        self.p.stdout.close()
+        self.p.stderr.close()
+        status = self.p.wait(timeout=120)
+        if exc[0] is None:
+            assert status == 0 and not errors, (status, errors)
+
+    def send(self, kind, data=b""):
+        self.p.stdin.write(struct.pack(">BI", kind, len(data)) + data)
+
+    def recv(self):
+        head = self.p.stdout.read(5)
+        assert len(head) == 5, "no answer: " + self.p.stderr.read().decode()
+        kind, n = struct.unpack(">BI", head)
+        return kind, self.p.stdout.read(n)
+
+    def ask(self, op, path=None, name=None, keep_owner=False, tar=None):
+        """The messages of the answer by their type."""
+        q = field(1, op)
+        q += field(3, path) if path is not None else b""
+        q += field(4, name) if name is not None else b""
+        q += field(5, True) if keep_owner else b""
+        self.send(REQUEST, q)
+        for i in range(0, len(tar or b""), 50000):
+            self.send(IN, tar[i:i + 50000])
+        if tar is not None:
+            self.send(IN_END)
+        self.p.stdin.flush()
+        got = {STATED: [], OUT: [], CHANGE: []}
+        while True:
+            kind, data = self.recv()
+            if kind == FAILED:
+                raise Refused(fields(data))
+            if kind == DONE:
+                return got
+            got[kind].append(data)
+
+    def stat(self, path):
+        f = fields(self.ask(STAT, path)[STATED][0])
+        st = {n: int.from_bytes(f.get(tag, b""), "big") for tag, n in
+              [(2, "size"), (3, "mode"), (5, "uid"), (6, "gid")]}
+        st["name"], st["target"] = f[1].decode(), f.get(7, b"").decode()
+        st["mtime"] = int.from_bytes(f.get(4, b""), "big", signed=True)
+        return st
+
+    def tar(self, op, path=None, name=None):
+        """{name: (TarInfo, data)} in the archive's order."""
+        data = b"".join(self.ask(op, path, name)[OUT])
+        assert len(data) % 512 == 0 and data[-1024:] == bytes(1024)
+        with tarfile.open(fileobj=io.BytesIO(data), errors="surrogateescape") as t:
+            return {m.name + "/" * m.isdir(): (m, t.extractfile(m).read() if m.isreg() else None)
+                    for m in t}
+
+    def changes(self):
+        return sorted((c.decode() for c in self.ask(CHANGES)[CHANGE]), key=lambda c: c[1:])
+
+    def put(self, path, tar, keep_owner=False):
+        self.ask(PUT, path, keep_owner=keep_owner, tar=tar if isinstance(tar, bytes)
+                 else tar.bytes())
+
+
+def refused(kind, text, fn, *args, **kw):
+    try:
+        fn(*args, **kw)
+    except Refused as e:
+        assert e.kind == kind and text in str(e), (e.kind, str(e))
+    else:
+        raise AssertionError("not refused: " + text)
+
+
+def debugfs(home, *lines, disk="disk.ext4"):
+    p = subprocess.run(["debugfs", "-w", "-f", "-", home / disk], text=True, capture_output=True,
+                       input="\n".join(lines) + "\n", env={**os.environ, "PATH": PATH})
+    # debugfs says what it is doing on stdout and mistakes on stderr, after its banner
+    wrong = [line for line in p.stderr.splitlines() if line and not line.startswith("debugfs ")]
+    assert p.returncode == 0 and not wrong, wrong
+    return p.stdout
+
+
+@contextlib.contextmanager
+def box(lower, *upper):
+    """A home with the image `lower` and a disk filled by debugfs commands."""
+    with tempfile.TemporaryDirectory() as tmp:
+        home = pathlib.Path(tmp)
+        image, p = run_flatten([lower], home, "lower.ext4")
+        assert p.returncode == 0, p.stderr
+        subprocess.run([WORKER, "disk-template", str(SIZE), home / "disk.ext4"], check=True)
+        for name, data in FILES.items():
+            (home / name).write_bytes(data)
+        if upper:
+            debugfs(home, *[line.replace("%", str(home)) for line in upper])
+        yield home
+
+
+FILES = {"one": b"one\n", "two": b"second\n", "big": os.urandom(3 << 20) + bytes(5000)}
+IMAGE = (Tar().dir("etc").file("etc/passwd", b"root\n").file("etc/group", b"g\n", uid=7, gid=8)
+         .dir("old").file("old/a", b"a").file("old/b", b"b").dir("old/sub").file("old/sub/x", b"x")
+         .dir("usr").dir("usr/lib").file("usr/lib/libc.so", b"elf" * 3000)
+         .symlink("lib", "usr/lib").symlink("loop", "loop").symlink("up", "../../../etc")
+         .symlink("nowhere", "/not/there").file("gone", b"1")
+         .file("h1", b"linked").hardlink("h2", "h1")
+         .device("null", tarfile.CHRTYPE, 1, 3, mode=0o666)
+         .device("pipe", tarfile.FIFOTYPE, 0, 0)
+         .add("attr", tarfile.REGTYPE, b"", pax_headers={"SCHILY.xattr.user.k": "v"}))
+
+
+def upper_inode(path, mode, *more, uid=0, gid=0):
+    """debugfs' files belong to who runs it, from now."""
+    return [f"sif {path} mode 0{mode:o}", f"sif {path} uid {uid}", f"sif {path} gid {gid}",
+            f"sif {path} mtime @{EPOCH}", *more]
+
+
+def upper_dir(path, *more):
+    return [f"mkdir {path}", *upper_inode(path, 0o40755), *more]
+
+
+def upper_file(path, source, *more, mode=0o100644):
+    return [f"write %/{source} {path}", *upper_inode(path, mode), *more]
+
+
+def whiteout(path):
+    return [f"cd {path.rpartition('/')[0]}", f"mknod {path.rpartition('/')[2]} c 0 0", "cd /"]
+
+
+OPAQUE = "ea_set {} trusted.overlay.opaque y"
+UPPER = [*upper_dir("/upper/etc"), *upper_file("/upper/etc/new", "one"),
+         *upper_file("/upper/etc/passwd", "two"),
+         *whiteout("/upper/gone"),
+         *upper_dir("/upper/old", OPAQUE.format("/upper/old")),
+         *upper_file("/upper/old/a", "two"), *upper_file("/upper/old/c", "one"),
+         *upper_dir("/upper/var"), *upper_file("/upper/var/big", "big"),
+         "symlink /upper/link /etc/new",
+         "symlink /upper/slow /" + "long/" * 30]
+
+
+@case
+def the_image_alone():
+    with box(IMAGE) as home, Session(home) as s:
+        tree = s.tar(EXPORT)
+        assert list(tree)[:4] == ["attr", "etc/", "etc/group", "etc/passwd"], list(tree)
+        assert tree["etc/group"][0].uid == 7 and tree["etc/group"][0].gid == 8
+        assert tree["usr/lib/libc.so"][1] == b"elf" * 3000
+        assert tree["h2"][0].linkname == "h1" and tree["h2"][0].islnk()
+        assert tree["null"][0].ischr() and tree["null"][0].devminor == 3
+        assert tree["pipe"][0].isfifo() and tree["lib"][0].linkname == "usr/lib"
+        assert tree["attr"][0].pax_headers == {"SCHILY.xattr.user.k": "v"}, \
+            tree["attr"][0].pax_headers
+        assert all(m.mtime == EPOCH for m, _ in tree.values() if m.name != "lost+found")
+        assert s.changes() == [] and s.tar(LAYER) == {}
+
+
+@case
+def merged():
+    with box(IMAGE, *UPPER) as home, Session(home) as s:
+        tree = s.tar(EXPORT)
+        assert "gone" not in tree and "old/b" not in tree and "old/sub/" not in tree
+        assert tree["etc/passwd"][1] == b"second\n" and tree["etc/group"][1] == b"g\n"
+        assert tree["old/a"][1] == b"second\n" and tree["old/c"][1] == b"one\n"
+        assert tree["var/big"][1] == FILES["big"]
+        assert not any("overlay" in k for m, _ in tree.values() for k in m.pax_headers)
+        assert sorted(n for n in tree if n.startswith("etc/")) == \
+            ["etc/", "etc/group", "etc/new", "etc/passwd"]
+
+
+@case
+def changes_and_layer():
+    with box(IMAGE, *UPPER) as home, Session(home) as s:
+        assert s.changes() == ["C/etc", "A/etc/new", "C/etc/passwd", "D/gone", "A/link", "C/old",
+                               "C/old/a", "D/old/b", "A/old/c", "D/old/sub", "A/slow", "A/var",
+                               "A/var/big"], s.changes()
+        layer = s.tar(LAYER)
+        assert list(layer) == ["etc/", "etc/new", "etc/passwd", ".wh.gone", "link", "old/",
+                               "old/.wh..wh..opq", "old/a", "old/c", "slow", "var/", "var/big"], \
+            list(layer)
+        layer = b"".join(s.ask(LAYER)[OUT])
+        whole = s.tar(EXPORT)
+        # Applied to the image it gives the box again.
+        image, p = run_flatten([IMAGE, layer], home, "both.ext4")
+        assert p.returncode == 0, p.stderr
+        subprocess.run(["mv", image, home / "lower.ext4"], check=True)
+        subprocess.run([WORKER, "disk-template", str(SIZE), home / "disk.ext4"], check=True)
+        with Session(home) as again:
+            new = again.tar(EXPORT)
+        assert {n: (m.get_info(), d) for n, (m, d) in new.items()} == \
+            {n: (m.get_info(), d) for n, (m, d) in whole.items()}
+
+
+@case
+def what_counts_as_a_change():
+    lower = (Tar().dir("d").file("d/same", b"one\n").file("d/mode", b"one\n")
+             .file("d/data", b"ONE\n").dir("e").file("f", b"one\n").dir("t").file("t/x"))
+    upper = [*upper_dir("/upper/d"), *upper_file("/upper/d/same", "one"),
+             *upper_file("/upper/d/mode", "one", mode=0o100600),
+             *upper_file("/upper/d/data", "one"),
+             *upper_dir("/upper/e"), "sif /upper/e mtime 20240101000000",
+             *upper_dir("/upper/f"), *upper_file("/upper/f/in", "one"),
+             *upper_file("/upper/t", "one"), *whiteout("/upper/never")]
+    with box(lower, *upper) as home, Session(home) as s:
+        assert s.changes() == ["C/d", "C/d/data", "C/d/mode", "C/f", "A/f/in", "C/t"], s.changes()
+
+
+@case
+def paths():
+    with box(IMAGE, *UPPER) as home, Session(home) as s:
+        assert s.stat("/")["name"] == "/" and s.stat("")["mode"] == 0o40755
+        assert s.stat("etc/../etc/./passwd")["size"] == 7
+        assert s.stat("/lib")["target"] == "/usr/lib" and s.stat("/lib/")["mode"] == 0o40755
+        assert s.stat("/lib/libc.so")["size"] == 9000 and s.stat("/up/new")["name"] == "new"
+        assert s.stat("/up")["target"] == "/etc" and s.stat("/link")["target"] == "/etc/new"
+        assert s.stat("/nowhere")["target"] == "/not/there"
+        assert s.stat("/slow")["target"].startswith("/long/long")
+        assert s.stat("/etc/group")["uid"] == 7
+        assert s.stat("/etc/group")["mtime"] == EPOCH * 10**9
+        refused(NOT_FOUND, "/gone: no such file or directory", s.stat, "/gone")
+        refused(NOT_FOUND, "no such file", s.stat, "/old/sub/x")
+        refused(NOT_FOUND, "no such file", s.stat, "/no/such")
+        refused(INVALID, "lstat /etc/new/: not a directory", s.stat, "/etc/new/")
+        refused(INVALID, "lstat /etc/new/x: not a directory", s.stat, "/etc/new/x")
+        refused(INVALID, "", s.stat, "/loop/x")
+        refused(INVALID, "", s.stat, "/" + "a" * 5000)
+        assert list(s.tar(GET, "/etc")) == ["etc/", "etc/group", "etc/new", "etc/passwd"]
+        assert list(s.tar(GET, "/lib")) == ["lib"]
+        assert list(s.tar(GET, "/lib/")) == ["lib/", "lib/libc.so"] or \
+            list(s.tar(GET, "/lib/")) == ["usr/lib/", "usr/lib/libc.so"] or \
+            list(s.tar(GET, "/lib/"))[0].endswith("lib/")
+        assert list(s.tar(GET, "/etc/new", "other")) == ["other"]
+        refused(STATE, "reading only", s.put, "/", Tar().file("x"))
+
+
+main()
