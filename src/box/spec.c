@@ -27,6 +27,8 @@ static const struct member members[] = {
     M(K_STR, rootfs),
     M(K_STR, platform),
     M(K_JSON, labels),
+    M(K_JSON, exposed_ports),
+    M(K_JSON, image_volumes),
     M(K_STRV, entrypoint),
     M(K_STRV, cmd),
     M(K_STRV, env),

@@ -24,6 +24,7 @@ struct box_spec {
     char *rootfs;   /* path of the read-only ext4, relative to A3S_HOME: rootfs/<hex>.ext4 */
     char *platform; /* NULL: the image's */
     json_t *labels; /* object, the image's merged in */
+    json_t *exposed_ports, *image_volumes; /* what the image declares: objects; NULL: nothing */
 
     /* the process */
     struct strv entrypoint, cmd; /* what runs is entrypoint + cmd */

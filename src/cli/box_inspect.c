@@ -27,8 +27,14 @@ static const struct show_type struct_map = { .form = SHOW_MAP, .elem = &plain_st
 static const struct show_type port_map = { .name = "nat.PortMap",
                                            .form = SHOW_MAP,
                                            .elem = &structs };
+static const struct show_field endpoint_fields[] = {
+    { "Aliases", &slice },
+    { "DNSNames", &slice },
+    { NULL, NULL },
+};
 static const struct show_type endpoint = { .name = "*network.EndpointSettings",
-                                           .form = SHOW_PTR };
+                                           .form = SHOW_PTR,
+                                           .fields = endpoint_fields };
 static const struct show_type networks = { .form = SHOW_MAP, .elem = &endpoint };
 static const struct show_type health = { .name = "*container.HealthConfig", .form = SHOW_PTR };
 
@@ -75,7 +81,11 @@ static const struct show_field network_fields[] = {
 static const struct show_type network_type = { .name = "*types.NetworkSettings",
                                                .form = SHOW_PTR,
                                                .fields = network_fields };
-static const struct show_type state_type = { .name = "*types.ContainerState", .form = SHOW_PTR };
+static const struct show_type state_health = { .name = "*container.Health", .form = SHOW_PTR };
+static const struct show_field state_fields[] = { { "Health", &state_health }, { NULL, NULL } };
+static const struct show_type state_type = { .name = "*types.ContainerState",
+                                             .form = SHOW_PTR,
+                                             .fields = state_fields };
 static const struct show_type driver_type = { .name = "types.GraphDriverData",
                                               .form = SHOW_STRUCT };
 
@@ -108,6 +118,11 @@ static json_t *words(const struct strv *v, bool null_when_empty)
     for (size_t i = 0; i < v->n; i++)
         (void)json_array_append_new(list, json_string(v->v[i])); /* shows as missing */
     return list;
+}
+
+static json_t *object(json_t *o)
+{
+    return o ? json_incref(o) : json_object();
 }
 
 static json_t *moment(int64_t real_ns)
@@ -159,17 +174,17 @@ static json_t *config(const struct box *box)
     cli_set(o, "AttachStdin", json_boolean(s->open_stdin));
     cli_set(o, "AttachStdout", json_true());
     cli_set(o, "AttachStderr", json_true());
-    cli_set(o, "ExposedPorts", json_object());
+    cli_set(o, "ExposedPorts", object(s->exposed_ports));
     cli_set(o, "Tty", json_boolean(s->tty));
     cli_set(o, "OpenStdin", json_boolean(s->open_stdin));
     cli_set(o, "StdinOnce", json_false());
     cli_set(o, "Env", words(&s->env, false));
     cli_set(o, "Cmd", words(&s->cmd, true));
     cli_set(o, "Image", text(s->image));
-    cli_set(o, "Volumes", json_null());
+    cli_set(o, "Volumes", s->image_volumes ? object(s->image_volumes) : json_null());
     cli_set(o, "WorkingDir", text(s->cwd));
     cli_set(o, "Entrypoint", words(&s->entrypoint, true));
-    cli_set(o, "Labels", s->labels ? json_incref(s->labels) : json_object());
+    cli_set(o, "Labels", object(s->labels));
     cli_set(o, "StopSignal", text(full));
     cli_set(o, "StopTimeout", json_integer((json_int_t)s->stop_timeout_s));
     return o;
@@ -203,6 +218,14 @@ static json_t *tmpfs(const struct box_spec *s)
     return o;
 }
 
+/* docker's counts the memory, too. */
+static json_int_t swap_total(const struct box_spec *s)
+{
+    int64_t swap = s->limits.memory_swap_max;
+
+    return swap > 0 ? swap + (json_int_t)s->memory_bytes : swap;
+}
+
 static void set_limits(json_t *o, const struct box_spec *s)
 {
     const struct cgroup_limits *l = &s->limits;
@@ -214,7 +237,7 @@ static void set_limits(json_t *o, const struct box_spec *s)
     cli_set(o, "CpuQuota", json_integer((json_int_t)l->cpu_quota_us));
     cli_set(o, "CpusetCpus", text(l->cpuset));
     cli_set(o, "MemoryReservation", json_integer((json_int_t)l->memory_low));
-    cli_set(o, "MemorySwap", json_integer((json_int_t)l->memory_swap_max));
+    cli_set(o, "MemorySwap", json_integer(swap_total(s)));
     cli_set(o, "OomScoreAdj", json_integer((json_int_t)l->oom_score_adj));
     cli_set(o, "PidsLimit", l->pids_max ? json_integer((json_int_t)l->pids_max) : json_null());
     cli_set(o, "Ulimits", ulimits_json(s));
@@ -256,10 +279,10 @@ static json_t *network_settings(const struct box *box)
 {
     const char *name = box->spec.network ? box->spec.network : "none";
 
-    return json_pack("{s:{}, s:s, s:s, s:s, s:{s:{s:s, s:s, s:s, s:n, s:s}}}", "Ports",
+    return json_pack("{s:{}, s:s, s:s, s:s, s:{s:{s:s, s:s, s:s, s:n, s:s, s:n}}}", "Ports",
                      "IPAddress", "", "Gateway", "", "MacAddress", "", "Networks", name,
-                     "IPAddress", "", "Gateway", "", "MacAddress", "", "Aliases", "NetworkID",
-                     "");
+                     "IPAddress", "", "Gateway", "", "MacAddress", "", "Aliases", "NetworkID", "",
+                     "DNSNames");
 }
 
 /* The first word of the command line, and the others. */
@@ -274,6 +297,34 @@ static void set_command(json_t *o, const struct box_spec *s)
         (void)json_array_append_new(args, json_string(s->cmd.v[i])); /* likewise */
     cli_set(o, "Path", text(first->n ? first->v[0] : NULL));
     cli_set(o, "Args", args);
+}
+
+/* What docker has no word for. */
+static json_t *own(const struct box *box, const char *home)
+{
+    const struct box_spec *s = &box->spec;
+    bool live = box_state_is_live(box->state);
+    json_t *o = json_object(), *sockets = json_object();
+
+    cli_set(o, "State", json_string(box_state_name(box->state)));
+    cli_set(o, "StoppedByUser", json_boolean(box->stopped_by_user));
+    cli_set(o, "Accel", text(s->accel));
+    cli_set(o, "Tier", text(box->tier));
+    cli_set(o, "VmPid", json_integer(live ? box->vm_pid : 0));
+    cli_set(o, "ShimPid", json_integer(live ? box->shim_pid : 0));
+    cli_set(o, "Cpus", json_integer((json_int_t)s->cpus));
+    cli_set(o, "MemoryBytes", json_integer((json_int_t)s->memory_bytes));
+    cli_set(o, "DiskBytes", json_integer((json_int_t)s->disk_bytes));
+    cli_set(o, "TimeoutNs", json_integer((json_int_t)s->timeout_ns));
+    cli_set(o, "Rootfs", json_sprintf("%s/%s", home, s->rootfs ? s->rootfs : ""));
+    cli_set(o, "ConsoleLogPath", path_in(home, box, BOX_CONSOLE_LOG));
+    cli_set(o, "ShimLogPath", path_in(home, box, BOX_SHIM_LOG));
+    cli_set(sockets, "Ctl", path_in(home, box, BOX_CTL_SOCK));
+    cli_set(sockets, "Exec", path_in(home, box, BOX_EXEC_SOCK));
+    cli_set(sockets, "Pty", path_in(home, box, BOX_PTY_SOCK));
+    cli_set(sockets, "Vsock", path_in(home, box, BOX_VSOCK_SOCK));
+    cli_set(o, "Sockets", sockets);
+    return o;
 }
 
 json_t *box_inspect(const struct box *box, const char *home)
@@ -300,8 +351,6 @@ json_t *box_inspect(const struct box *box, const char *home)
     cli_set(o, "Mounts", json_array());
     cli_set(o, "Config", config(box));
     cli_set(o, "NetworkSettings", network_settings(box));
-    cli_set(o, "Accel", text(box->spec.accel));
-    cli_set(o, "Tier", text(box->tier));
-    cli_set(o, "ConsoleLogPath", path_in(home, box, BOX_CONSOLE_LOG));
+    cli_set(o, "A3S", own(box, home));
     return o;
 }

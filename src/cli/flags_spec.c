@@ -450,6 +450,10 @@ static int fill_image(const struct box_flags *f, const char *name, const struct 
     if (strcmp(arch, host_arch()) != 0)
         return err_set(e, ERR_UNSUPPORTED, "image %.200s is for %s, this machine is %s", name,
                        mine, host_arch());
+    if (json_object_size(img->exposed_ports))
+        s->exposed_ports = json_incref(img->exposed_ports);
+    if (json_object_size(img->volumes))
+        s->image_volumes = json_incref(img->volumes);
     r = copy(&s->image, name, e);
     if (r == 0)
         r = copy(&s->image_id, img->id, e);

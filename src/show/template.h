@@ -20,7 +20,7 @@
 enum show_form {
     SHOW_ANY,    /* whatever the JSON value is; null is a nil interface */
     SHOW_STRUCT, /* object: printed {a b} in the order of its keys; unknown fields are errors */
-    SHOW_PTR,    /* the same behind a pointer: null is <nil> */
+    SHOW_PTR,    /* the same behind a pointer: null is <nil>; as a field it may be left out */
     SHOW_SLICE,  /* null is [] */
     SHOW_MAP,    /* null is map[] */
 };

@@ -178,6 +178,9 @@ bool value_is_struct(const struct value *v);
 struct value value_at(const struct value *list, size_t i);
 /* Entry of a map; V_NONE when it has none. */
 struct value value_get(const struct value *map, const char *key);
+/* Is this entry, which is not there, a pointer that JSON leaves out when it is nil? Then *ret is
+ * that, with the key (borrowed) in `s`. */
+bool value_may_lack(const struct value *map, const char *key, struct value *ret);
 size_t value_len(const struct value *v); /* V_STRING, V_LIST, V_MAP */
 const char *value_type_name(const struct value *v);
 /* The keys of a map, sorted (structs: in order); NULL without memory. Borrowed from the map. */

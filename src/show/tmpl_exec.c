@@ -211,6 +211,8 @@ static int get_field(struct exec *x, const struct value *v, const char *name, bo
         *ret = *v;
         return 0;
     }
+    if (v->kind == V_NIL && v->s && x->how->missing_error) /* docker looks at the JSON then */
+        return fail(x, "map has no entry for key \"%s\"", v->s);
     if (v->kind == V_NIL)
         return fail(x, "nil pointer evaluating %s.%s", value_type_name(v), name);
     if (v->kind != V_MAP)
@@ -219,6 +221,8 @@ static int get_field(struct exec *x, const struct value *v, const char *name, bo
     if (has_args && !value_is_struct(v))
         return fail(x, "%s is not a method but has arguments", name);
     *ret = value_get(v, name);
+    if (ret->kind == V_NONE && value_may_lack(v, name, ret))
+        return 0;
     if (ret->kind == V_NONE && value_is_struct(v) && !x->how->missing_error)
         return fail(x, "can't evaluate field %s in type %s", name, value_type_name(v));
     if (has_args)

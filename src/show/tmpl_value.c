@@ -83,6 +83,17 @@ struct value value_get(const struct value *map, const char *key)
     return v;
 }
 
+bool value_may_lack(const struct value *map, const char *key, struct value *ret)
+{
+    const struct show_type *type =
+        map->type && map->type->fields ? field_type(map->type, key) : NULL;
+
+    if (!type || type->form != SHOW_PTR || type == map->type->elem)
+        return false;
+    *ret = (struct value){ .kind = V_NIL, .type = type, .s = key };
+    return true;
+}
+
 size_t value_len(const struct value *v)
 {
     if (v->kind == V_STRING)

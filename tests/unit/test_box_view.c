@@ -256,7 +256,21 @@ static void test_inspect(void **state UNUSED)
         { "{{.HostConfig.RestartPolicy}} {{.HostConfig.Binds}} {{.HostConfig.PortBindings}}",
           "{no 0} [] map[]" },
         { "{{range .Config.Env}}{{println .}}{{end}}{{range .Mounts}}{{.Type}}{{end}}", "" },
-        { "{{index .Config.Labels \"tier\"}} {{.Config.Healthcheck}}", "|" },
+        { "{{index .Config.Labels \"tier\"}} {{.Config.NoSuch}}", "|" },
+        { "{{if .Config.Healthcheck}}{{print .State.Health.Status}}{{end}}", "" },
+        { "{{.Config.Healthcheck}} {{.State.Health}}", "<nil> <nil>" },
+        { "{{.State.Health.Status}}", "template: :1:8: executing \"\" at <.State.Health.Status>: "
+                                      "map has no entry for key \"Health\"" },
+        { "{{.Config.ExposedPorts}} {{.Config.Volumes}} {{range $p, $_ := .Config.ExposedPorts}}"
+          "{{$p}}{{end}}",
+          "map[80/tcp:{}] map[/data:{}] 80/tcp" },
+        { "{{range .NetworkSettings.Networks}}[{{.IPAddress}}{{.Aliases}}{{.DNSNames}}]{{end}}",
+          "[[][]]" },
+        { "{{.A3S.State}} {{.A3S.Tier}} {{.A3S.Sockets.Ctl}}",
+          "stopped cold "
+          "/home/boxes/eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee/"
+          "sockets/ctl.sock" },
+        { "{{.HostConfig.MemorySwap}}", "300" },
         { "{{if .State.Running}}up{{else}}down{{end}} {{json .NetworkSettings.Ports}}",
           "down {}" },
         { "{{range $k, $v := .NetworkSettings.Networks}}{{$k}}:{{$v.IPAddress}}{{end}}",
@@ -267,6 +281,10 @@ static void test_inspect(void **state UNUSED)
     json_t *o;
 
     box->spec.stop_signal = 15;
+    box->spec.memory_bytes = 100;
+    box->spec.limits.memory_swap_max = 200;
+    box->spec.exposed_ports = json_pack("{s:{}}", "80/tcp");
+    box->spec.image_volumes = json_pack("{s:{}}", "/data");
     o = box_inspect(box, "/home");
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         autoptr(show_template) t = NULL;
