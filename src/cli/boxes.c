@@ -1,6 +1,7 @@
 #include "cli/boxes.h"
 
 #include "box/lifecycle.h"
+#include "util/log.h"
 
 #include <string.h>
 
@@ -52,6 +53,15 @@ int cli_open_box(struct cli *cli, const char *name, struct db **ret_db, struct b
     if (r >= 0)
         *ret_db = take_ptr(db);
     return r;
+}
+
+void cli_tell(struct db *db, const struct box *box, const char *action,
+              const struct event_attr *extra, size_t extra_n)
+{
+    struct err e;
+
+    if (box_event(db, box, action, extra, extra_n, &e) < 0)
+        log_warn("event '%s' of box %s: %s", action, box->name, e.text);
 }
 
 char *cli_helper_path(const struct cli *cli, const char *name)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "box/box.h"
+#include "box/event.h"
 #include "cli/command.h"
 
 /* What is done to each box. 0: done. */
@@ -22,6 +23,11 @@ int cli_each_box(struct cli *cli, char **names, const struct box_verb *verb,
 /* One named box. */
 int cli_open_box(struct cli *cli, const char *name, struct db **ret_db, struct box **ret,
                  struct err *e) MUST_CHECK;
+
+/* Tell `events` of something that has changed no record, in a transaction of its own. A failure
+ * is a warning: what was done is done. */
+void cli_tell(struct db *db, const struct box *box, const char *action,
+              const struct event_attr *extra, size_t extra_n);
 
 /* A helper program beside this one; the caller frees. NULL without memory. */
 char *cli_helper_path(const struct cli *cli, const char *name);

@@ -1,10 +1,13 @@
 #include "cli/exec.h"
 
 #include "box/ctl.h"
+#include "box/event.h"
+#include "cli/boxes.h"
 #include "cli/flags_box.h"
 #include "cli/session.h"
 #include "cli/terminal.h"
 #include "proto/msg.h"
+#include "util/log.h"
 
 static int check_state(const struct box *box, struct err *e)
 {
@@ -83,6 +86,58 @@ static int conclude(struct cli *cli, const struct box *box, const struct session
     return session_conclude(cli, result, e);
 }
 
+/* ---- events ------------------------------------------------------------- */
+
+struct told {
+    const struct box *box;
+    const char *command;
+    char id[ID_LEN]; /* docker's execID */
+};
+
+static int tell_start_run(struct db *db, void *user, struct err *e)
+{
+    static const char *const actions[] = { "exec_create", "exec_start" };
+    const struct told *told = user;
+    const struct event_attr id = { "execID", told->id };
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < ARRAY_LEN(actions); i++) {
+        autofree char *action = str_format("%s: %s", actions[i], told->command);
+
+        r = action ? box_event(db, told->box, action, &id, 1, e) : err_os(e, "event");
+    }
+    return r;
+}
+
+/* The guest has been asked already: this costs no time. */
+static void tell_start(struct db *db, const struct exec *x, struct told *told)
+{
+    autostr command = STR_INIT(0);
+    struct err e;
+    int r;
+
+    for (char *const *arg = x->argv; *arg && command.len < EVENT_ACTION_MAX; arg++)
+        str_addf(&command, "%s%s", arg == x->argv ? "" : " ", *arg);
+    told->command = str_c(&command);
+    r = id_random(told->id, &e);
+    if (r == 0)
+        r = db_transaction(db, tell_start_run, told, &e);
+    if (r < 0)
+        log_warn("event 'exec_start': %s", e.text);
+    told->command = NULL;
+}
+
+static void tell_end(const char *home, const struct told *told, int status)
+{
+    char code[16];
+    const struct event_attr attrs[] = { { "execID", told->id }, { "exitCode", code } };
+    struct err e;
+
+    (void)snprintf(code, sizeof(code), "%d", status);
+    if (box_event_now(home, told->box, "exec_die", attrs, ARRAY_LEN(attrs), &e) < 0)
+        log_warn("event 'exec_die': %s", e.text);
+}
+
 int cli_exec(struct cli *cli, struct db *own_db, const struct box *box, const struct exec *x,
              struct err *e)
 {
@@ -95,6 +150,7 @@ int cli_exec(struct cli *cli, struct db *own_db, const struct box *box, const st
                          .exec = true,
                          .until_started = x->detach };
     struct session_result result = { 0 };
+    struct told told = { .box = box };
     autofd int fd = -1;
     int r;
 
@@ -108,8 +164,12 @@ int cli_exec(struct cli *cli, struct db *own_db, const struct box *box, const st
         return fd;
     s.fd = fd;
     r = start(box, x, fd, e);
+    if (r == 0)
+        tell_start(db, x, &told);
     db_free(take_ptr(db));
     if (r == 0)
         r = session_run(&s, &result, e);
+    if (r == 0 && result.end == SESSION_EXITED)
+        tell_end(cli->home, &told, result.status);
     return r < 0 ? err_ctx(e, "box %s", box->name) : conclude(cli, box, &result, e);
 }

@@ -30,6 +30,21 @@ static void put_text(struct str *out, const char *text)
     str_addc(out, '"');
 }
 
+/* Command lines are bytes, and without end. */
+static void put_action(struct str *out, const char *text)
+{
+    size_t left = strlen(text);
+
+    while (left && out->len < EVENT_ACTION_MAX) {
+        size_t n = utf8_len(text, left);
+
+        (void)(n ? str_add(out, text, n) : str_adds(out, "\xef\xbf\xbd")); /* see failed */
+        n = n ? n : 1;
+        text += n;
+        left -= n;
+    }
+}
+
 /* A JSON object of strings. Each byte becomes up to six. */
 static void put_attributes(struct str *out, const struct event *ev)
 {
@@ -66,16 +81,17 @@ static int prune(struct db *db, struct err *e)
 
 int event_add(struct db *db, const struct event *ev, struct err *e)
 {
-    autostr attributes = STR_INIT(0);
+    autostr attributes = STR_INIT(0), action = STR_INIT(0);
     int r;
 
     put_attributes(&attributes, ev);
-    if (attributes.failed)
+    put_action(&action, ev->action);
+    if (attributes.failed || action.failed)
         return err_set(e, ERR_LIMIT, "The event's attributes are too long");
     r = db_exec(db, e,
                 "INSERT INTO events (time_ns, type, action, actor_id, attributes)"
                 " VALUES (?1, ?2, ?3, ?4, ?5)",
-                "lssss", ev->time_ns ? ev->time_ns : time_real_ns(), ev->type, ev->action,
+                "lssss", ev->time_ns ? ev->time_ns : time_real_ns(), ev->type, str_c(&action),
                 ev->actor_id, str_c(&attributes));
     return r < 0 ? r : prune(db, e);
 }

@@ -9,8 +9,9 @@
 
 #include "db/db.h"
 
-#define EVENT_KEEP           10000        /* at least so many stay; some 3 MiB */
-#define EVENT_PRUNE_EVERY    256          /* so many more may be there before they go */
+#define EVENT_KEEP           10000 /* at least so many stay; some 3 MiB */
+#define EVENT_PRUNE_EVERY    256   /* so many more may be there before they go */
+#define EVENT_ACTION_MAX     1024
 #define EVENT_ATTRIBUTES_MAX (16UL << 10) /* bytes of JSON: a box may have labels without end */
 
 struct event_attr {
@@ -19,7 +20,8 @@ struct event_attr {
 
 struct event {
     const char *type;     /* docker's: "container" (that is, a box), "image", ... */
-    const char *action;   /* docker's: "start", "die", "exec_create: sh -c true", ... */
+    const char *action;   /* docker's: "start", "die", "exec_create: sh -c true"; cut after
+                           * EVENT_ACTION_MAX bytes, and made UTF-8 */
     const char *actor_id; /* the full id of a box; of an image its reference or sha256:... */
     /* In any order, the important ones first: what does not fit EVENT_ATTRIBUTES_MAX is left out.
      * Bytes that are not UTF-8 become U+FFFD. All borrowed. */

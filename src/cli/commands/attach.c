@@ -36,6 +36,7 @@ static int attach_run(struct cli *cli, const void *args, int argc UNUSED, char *
     how.in = box->spec.open_stdin && !a->no_stdin;
     if (session_check_tty(how.in, box->spec.tty, e) < 0)
         return -(int)e->kind;
+    cli_tell(db, box, "attach", NULL, 0);
     return cli_attach(cli, db, box, &how, e);
 }
 

@@ -1,9 +1,10 @@
 #include "cli/confirm.h"
 #include "cli/images.h"
-#include "db/db.h"
+#include "db/event.h"
 #include "oci/cache.h"
 #include "oci/store.h"
 #include "show/human.h"
+#include "util/log.h"
 
 #include <ctype.h>
 
@@ -85,6 +86,20 @@ static int remove_rest(struct prune *p, struct db *db, const struct cache_limits
     return r;
 }
 
+static void tell_pruned(struct db *db, uint64_t freed)
+{
+    char bytes[32];
+    const struct event_attr attr = { "reclaimed", bytes };
+    const struct event ev = {
+        .type = "image", .action = "prune", .actor_id = "", .attrs = &attr, .attrs_n = 1
+    };
+    struct err e;
+
+    (void)snprintf(bytes, sizeof(bytes), "%llu", (unsigned long long)freed);
+    if (event_add(db, &ev, &e) < 0)
+        log_warn("event 'prune': %s", e.text);
+}
+
 static int prune(struct cli *cli, const struct prune_args *args,
                  const struct show_filters *filters, const struct cache_limits *limits,
                  struct err *e)
@@ -101,6 +116,7 @@ static int prune(struct cli *cli, const struct prune_args *args,
         r = remove_rest(&p, db, limits, e);
     if (r < 0)
         return r;
+    tell_pruned(db, p.freed);
     human_size(p.freed, &size);
     fprintf(cli->out, "%sTotal reclaimed space: %s\n", p.some ? "\n" : "", str_c(&size));
     return 0;

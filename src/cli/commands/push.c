@@ -2,7 +2,9 @@
 
 #include "cli/progress.h"
 #include "cli/terminal.h"
+#include "oci/event.h"
 #include "oci/ref.h"
+#include "util/log.h"
 #include "util/time.h"
 
 #include <string.h>
@@ -67,6 +69,20 @@ static int on_event(void *ctx, const json_t *event, struct err *e UNUSED)
     return 0;
 }
 
+static void tell_pushed(struct cli *cli, const struct ref *ref)
+{
+    char full[REF_TEXT_MAX];
+    autoptr(db) db = NULL;
+    struct err e;
+    int r = db_open(cli->home, &db, &e);
+
+    ref_full(ref, full);
+    if (r == 0)
+        r = image_event(db, "push", "", full, &e);
+    if (r < 0)
+        log_warn("event 'push': %s", e.text);
+}
+
 static int push_run(struct cli *cli, const void *own_args, int argc UNUSED, char **argv,
                     struct err *e)
 {
@@ -87,6 +103,8 @@ static int push_run(struct cli *cli, const void *own_args, int argc UNUSED, char
     if (r == 0)
         r = cli_registry(cli, &job, e);
     progress_free(view.progress);
+    if (r >= 0)
+        tell_pushed(cli, &ref);
     return r;
 }
 

@@ -13,7 +13,11 @@ static int restart_one(struct cli *cli, struct db *db, struct box *box, const vo
     r = box_stop(db, cli->home, box, how->signal, how->timeout_ns, e);
     if (r >= 0)
         r = box_reload(db, box, e);
-    return r < 0 ? r : cli_start_box(cli, db, box, NULL, e);
+    if (r >= 0)
+        r = cli_start_box(cli, db, box, NULL, e);
+    if (r >= 0)
+        cli_tell(db, box, "restart", NULL, 0);
+    return r;
 }
 
 static int restart_run(struct cli *cli, const void *args, int argc UNUSED, char **argv,

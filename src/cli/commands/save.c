@@ -1,6 +1,8 @@
 #include "cli/images.h"
 #include "cli/outfile.h"
 #include "db/db.h"
+#include "oci/event.h"
+#include "util/log.h"
 
 struct save_args {
     const char *output;
@@ -23,6 +25,23 @@ static int check_images(struct cli *cli, char **names, struct err *e)
     return r;
 }
 
+static void tell_saved(struct cli *cli, char **names)
+{
+    autoptr(db) db = NULL;
+    struct err e;
+    int r = db_open(cli->home, &db, &e);
+
+    for (; r >= 0 && *names; names++) {
+        autoptr(image) img = NULL;
+
+        r = image_lookup(db, cli->home, *names, &img, &e);
+        if (r == 0)
+            r = image_event(db, "save", img->id, NULL, &e);
+    }
+    if (r < 0)
+        log_warn("event 'save': %s", e.text);
+}
+
 static int save_run(struct cli *cli, const void *own_args, int argc, char **argv, struct err *e)
 {
     const struct save_args *args = own_args;
@@ -40,7 +59,11 @@ static int save_run(struct cli *cli, const void *own_args, int argc, char **argv
         r = outfile_open(args->output, &out, e);
     if (r == 0)
         r = cli_image_worker_to(cli, words, outfile_fd(out), e);
-    return r < 0 ? r : outfile_finish(out, e);
+    if (r == 0)
+        r = outfile_finish(out, e);
+    if (r == 0)
+        tell_saved(cli, argv);
+    return r;
 }
 
 const struct command cmd_save = {

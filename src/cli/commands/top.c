@@ -90,6 +90,8 @@ static int top_run(struct cli *cli, const void *args, int argc UNUSED, char **ar
         return err_set(e, ERR_STATE, "Box %s is not running", box->name);
     r = box_procs(cli->home, box, &procs, e);
     if (r >= 0)
+        cli_tell(db, box, "top", NULL, 0);
+    if (r >= 0)
         r = print_procs(cli, box, &procs, format, argv + 1, e);
     config_done(proc_list, &procs);
     return r;
