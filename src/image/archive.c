@@ -1,6 +1,7 @@
 /* The files of a box that does not run: one end of proto/archive.h. */
 #include "image/archive.h"
 
+#include "image/archive_input.h"
 #include "image/image.h"
 #include "image/sandbox.h"
 #include "rootfs/overlay_changes.h"
@@ -203,41 +204,6 @@ static int serve_path(struct output *out, const struct archive_request *q, struc
 
 /* ---- PUT --------------------------------------------------------------- */
 
-/* The client's tar as a source. */
-struct input {
-    struct source source;
-    struct session *s;
-    struct str text;
-    bool ended, broken;
-};
-
-static ssize_t read_input(struct source *source, const void **ret, struct err *e)
-{
-    struct input *in = CONTAINER_OF(source, struct input, source);
-    struct msg m;
-    int r;
-
-    *ret = NULL;
-    if (in->ended || in->broken)
-        return 0;
-    do
-        r = msg_recv(in->s->in, &in->text, &m, e);
-    while (r > 0 && m.type == MSG_ARCHIVE_IN && m.len == 0);
-    if (r <= 0)
-        in->broken = true;
-    if (r == 0)
-        return err_set(e, ERR_CANCELED, "the client is gone");
-    if (r < 0)
-        return r;
-    if (m.type == MSG_ARCHIVE_IN) {
-        *ret = m.data;
-        return (ssize_t)m.len;
-    }
-    in->ended = m.type == MSG_ARCHIVE_IN_END;
-    in->broken = !in->ended;
-    return in->ended ? 0 : err_set(e, ERR_CORRUPT, "unexpected message %#x", m.type);
-}
-
 static int put(struct session *s, const struct archive_request *q, struct source *source,
                struct err *e)
 {
@@ -259,22 +225,18 @@ static int put(struct session *s, const struct archive_request *q, struct source
 
 static int serve_put(struct output *out, const struct archive_request *q, struct err *e)
 {
-    struct input in = { .source = { .read = read_input },
-                        .s = out->s,
-                        .text = STR_INIT(MSG_MAX) };
-    struct err ignored = { 0 };
-    const void *data;
-    int r = put(out->s, q, &in.source, e);
+    struct archive_input in;
+    struct err why = { 0 };
+    int r;
 
-    while (!in.ended && !in.broken) /* what is left of it */
-        if (read_input(&in.source, &data, &ignored) < 0)
-            break;
-    if (in.broken && r == 0) {
-        *e = ignored;
+    archive_input_init(&in, out->s->in);
+    r = put(out->s, q, &in.source, e);
+    if (archive_input_drain(&in, &why) < 0 && r == 0) {
+        *e = why;
         r = -(int)e->kind;
     }
     out->broken = in.broken;
-    str_done(&in.text);
+    archive_input_done(&in);
     return r;
 }
 

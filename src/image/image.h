@@ -41,3 +41,7 @@ int verb_disk_template(int argc, char **argv, struct err *e);
 /* archive --disk PATH --rootfs PATH [--write]: the files of a box that does not run, by
  * proto/archive.h on stdin and stdout. */
 int verb_archive(int argc, char **argv, struct err *e);
+
+/* commit --image ID [--reference REF] [--author TEXT] [--message TEXT] [--change INSTRUCTION]...:
+ * that image and a layer more; proto/archive.h. */
+int verb_commit(int argc, char **argv, struct err *e);

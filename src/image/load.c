@@ -1,8 +1,10 @@
 #include "image/image.h"
 
 #include "db/db.h"
+#include "image/archive_input.h"
 #include "image/sandbox.h"
 #include "oci/cache.h"
+#include "oci/commit.h"
 #include "oci/load.h"
 #include "util/fd.h"
 #include "util/log.h"
@@ -209,5 +211,68 @@ int verb_import(int argc, char **argv, struct err *e)
         r = finish(&job, e);
     job_done(&job);
     free(im.changes);
+    return r;
+}
+
+struct commit {
+    struct commit_options options;
+    const char **changes; /* owned */
+    size_t changes_n;
+};
+
+static int commit_option(void *ctx, const char *name, const char *value, struct err *e)
+{
+    struct commit *c = ctx;
+
+    if (strcmp(name, "image") == 0)
+        c->options.image_id = value;
+    else if (strcmp(name, "reference") == 0)
+        c->options.reference = value;
+    else if (strcmp(name, "author") == 0)
+        c->options.author = value;
+    else if (strcmp(name, "message") == 0)
+        c->options.message = value;
+    else if (strcmp(name, "change") == 0)
+        c->changes[c->changes_n++] = value;
+    else
+        return err_set(e, ERR_USAGE, "unknown option --%s", name);
+    return 0;
+}
+
+static int commit(struct commit *c, struct job *job, struct err *e)
+{
+    autostr config = STR_INIT(JSON_DOC_MAX);
+    struct archive_input in;
+    int r;
+
+    archive_input_init(&in, job->fd);
+    r = archive_input_config(&in, &config, e);
+    c->options.config = &config;
+    if (r == 0)
+        r = commit_image(job->db, &in.source, &c->options, take_loaded, job, e);
+    archive_input_done(&in);
+    return r;
+}
+
+int verb_commit(int argc, char **argv, struct err *e)
+{
+    struct commit c = { .changes = calloc((size_t)argc + 1, sizeof(char *)) };
+    struct job job = { .input = "-", .fd = -1 };
+    int r;
+
+    c.options.changes = c.changes;
+    r = c.changes ? read_options(argc, argv, &job, commit_option, &c, e) : err_os(e, "commit");
+    if (r == 0 && !c.options.image_id)
+        r = err_set(e, ERR_USAGE, "commit needs --image");
+    if (r == 0)
+        r = begin(&job, e);
+    c.options.home = job.home;
+    c.options.limits = job.limits;
+    if (r == 0)
+        r = commit(&c, &job, e);
+    if (r == 0)
+        r = finish(&job, e);
+    job_done(&job);
+    free(c.changes);
     return r;
 }

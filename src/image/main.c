@@ -12,6 +12,10 @@ static const struct verb {
 } verbs[] = {
     { "archive", "--disk PATH --rootfs PATH [--write]", verb_archive },
     { "assemble", "--stage DIR --reference REF --digest DIGEST", verb_assemble },
+    { "commit",
+      "--image ID [--reference REF] [--author TEXT] [--message TEXT] "
+      "[--change INSTRUCTION]...",
+      verb_commit },
     { "disk-template", "SIZE PATH", verb_disk_template },
     { "flatten", "OUT.ext4 LAYER...", verb_flatten },
     { "fsck", "[--repair]", verb_fsck },

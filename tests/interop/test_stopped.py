@@ -5,14 +5,18 @@ The disk is the template's, filled by debugfs (e2fsprogs) with what overlayfs in
 what we read from it is checked here, what we write by e2fsck and debugfs.
 """
 import contextlib
+import gzip
+import hashlib
 import io
+import json
 import os
+import pathlib
+import shutil
 import struct
 import subprocess
 import sys
 import tarfile
 import tempfile
-import pathlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 from layers import EPOCH, WORKER, Tar, case, fsck, main, run_flatten  # noqa: E402
@@ -289,6 +293,96 @@ def paths():
             list(s.tar(GET, "/lib/"))[0].endswith("lib/")
         assert list(s.tar(GET, "/etc/new", "other")) == ["other"]
         refused(STATE, "reading only", s.put, "/", Tar().file("x"))
+
+
+def worker(home, *argv, stdin=b"", ok=True):
+    p = subprocess.run([WORKER, *argv], input=stdin, capture_output=True, timeout=120,
+                       env={**os.environ, "A3S_HOME": str(home)})
+    assert b"Sanitizer" not in p.stderr, p.stderr.decode()
+    assert (p.returncode == 0) == ok, (p.returncode, p.stderr)
+    return p.stdout if ok else p.stderr.decode()
+
+
+def messages(*pairs):
+    return b"".join(struct.pack(">BI", kind, len(data)) + data for kind, data in pairs)
+
+
+def saved(home, name):
+    """(manifest, configuration, layer tars) of an image."""
+    with tarfile.open(fileobj=io.BytesIO(worker(home, "save", name))) as t:
+        blobs = {m.name.rpartition("/")[2]: t.extractfile(m).read() for m in t if m.isreg()}
+    top = json.loads(blobs["index.json"])["manifests"][0]["digest"][7:]
+    manifest = json.loads(blobs[top])
+    config = json.loads(blobs[manifest["config"]["digest"][7:]])
+    layers = [blobs[layer["digest"][7:]] for layer in manifest["layers"]]
+    return manifest, config, [gzip.decompress(b) if b[:2] == b"\x1f\x8b" else b for b in layers]
+
+
+@case
+def commit():
+    with box(IMAGE, *UPPER) as home, Session(home) as s:
+        base = json.loads(worker(home, "import", "--reference", "local/base:1", "--change",
+                                 "CMD [\"old\"]", "--change", "ENV A=1 B=2",
+                                 stdin=IMAGE.bytes()))["id"]
+        layer = b"".join(s.ask(LAYER)[OUT])
+        config = json.dumps({"Cmd": ["sh", "-c", "x"], "User": "7"}).encode()
+        stdin = messages((0x53, config), (IN, layer[:5000]), (IN, layer[5000:]), (IN_END, b""))
+        new = json.loads(worker(home, "commit", "--image", base, "--reference", "local/new",
+                                "--message", "why", "--author", "me", "--change", "ENV B=3",
+                                "--change", "EXPOSE 80", "--change", "LABEL a=b c=d", "--change",
+                                "WORKDIR /w", stdin=stdin))
+        assert new["references"] == ["docker.io/local/new:latest"], new
+        manifest, doc, layers = saved(home, "local/new")
+        assert layers == [IMAGE.bytes(), layer]
+        assert manifest["layers"][1]["mediaType"].endswith("tar+gzip")
+        assert doc["rootfs"]["diff_ids"] == ["sha256:" + hashlib.sha256(x).hexdigest()
+                                             for x in layers]
+        c = doc["config"]
+        assert c["Cmd"] == ["sh", "-c", "x"] and c["User"] == "7" and c["Env"] == ["A=1", "B=3"]
+        assert list(c["ExposedPorts"]) == ["80/tcp"] and c["Labels"] == {"a": "b", "c": "d"}
+        assert c["WorkingDir"] == "/w" and doc["author"] == "me"
+        assert len(doc["history"]) == 2 and doc["history"][1]["comment"] == "why"
+        assert doc["history"][1]["created_by"] == "sh -c x"
+        # The new image's root file system is what the box showed.
+        whole = s.tar(EXPORT)
+        chain = [p for p in (home / "rootfs").iterdir()
+                 if p.read_bytes() != (home / "lower.ext4").read_bytes()]
+        for path in chain:
+            fsck(path)
+            shutil.copy(path, home / "lower.ext4")
+            worker(home, "disk-template", str(SIZE), str(home / "disk.ext4"))
+            with Session(home) as again:
+                tree = again.tar(EXPORT)
+            if "var/big" in tree:
+                break
+        assert {n: (m.get_info(), d) for n, (m, d) in tree.items()} == \
+            {n: (m.get_info(), d) for n, (m, d) in whole.items()}
+
+
+@case
+def commits_that_change_nothing_or_fail():
+    with box(IMAGE) as home, Session(home) as s:
+        base = json.loads(worker(home, "import", stdin=IMAGE.bytes()))["id"]
+        layer = b"".join(s.ask(LAYER)[OUT])
+        begin = [(0x53, b"{}"), (IN, layer)]
+        stdin = messages(*begin, (IN_END, b""))
+        worker(home, "commit", "--image", base, "--reference", "local/same", "--change",
+               "ENTRYPOINT [\"e\"]", stdin=stdin)
+        manifest, doc, layers = saved(home, "local/same")
+        assert layers == [IMAGE.bytes()] and doc["history"][1]["empty_layer"] is True
+        assert doc["config"]["Entrypoint"] == ["e"] and len(list((home / "rootfs").iterdir())) == 1
+        blobs = sorted((home / "images/blobs/sha256").iterdir())
+        for text, argv, stdin in [
+                ("the client is gone", [], messages(*begin)),
+                ("the client is gone", [], messages((0x53, b"{}"))),
+                ("no configuration", [], messages((IN, layer))),
+                ("not a valid change command", ["--change", "RUN x"], stdin),
+                ("No such image", ["--image", "sha256:" + "0" * 64], stdin),
+                ("reference", ["--reference", "Not/Valid"], stdin),
+                ("layer", [], messages((0x53, b"{}"), (IN, b"no tar" * 1000), (IN_END, b"")))]:
+            assert text in worker(home, "commit", "--image", base, *argv, stdin=stdin, ok=False)
+            assert sorted((home / "images/blobs/sha256").iterdir()) == blobs
+            assert list((home / "images/tmp").iterdir()) == []
 
 
 main()
