@@ -1,11 +1,12 @@
 #include "cli/log_view.h"
 
+#include "cli/boxes.h"
+#include "cli/log_reader.h"
 #include "util/own.h"
 #include "util/parse.h"
 #include "util/str.h"
 #include "util/time.h"
 
-#include <fcntl.h>
 #include <jansson.h>
 #include <poll.h>
 #include <string.h>
@@ -20,7 +21,9 @@
 struct view {
     struct cli *cli;
     const struct log_range *range;
-    int fd;
+    struct log_reader reader;
+    uint64_t last;      /* the number of the last file that is wanted */
+    uint64_t skip;      /* entries that come before those that are wanted */
     struct str pending; /* the start of an entry whose end has not been read */
     bool done;          /* an entry behind range->until_ns was seen */
 };
@@ -133,6 +136,10 @@ static void print_entries(struct view *v)
         if (!end)
             break;
         used += (size_t)(end - start) + 1;
+        if (v->skip) {
+            v->skip--;
+            continue;
+        }
         entry = json_loadb(start, (size_t)(end - start), JSON_ALLOW_NUL, NULL);
         if (json_is_string(json_object_get(entry, "log")))
             print_entry(v, entry);
@@ -141,7 +148,7 @@ static void print_entries(struct view *v)
     str_drop(&v->pending, used);
 }
 
-/* Read and print to the end of the file. */
+/* Read and print to the end of this file. */
 static int print_rest(struct view *v, struct err *e)
 {
     while (!v->done && !ferror(v->cli->out)) {
@@ -153,9 +160,9 @@ static int print_rest(struct view *v, struct err *e)
             v->pending.failed = false;
             continue;
         }
-        n = read(v->fd, room, CHUNK);
+        n = log_reader_read(&v->reader, room, CHUNK, e);
         if (n < 0)
-            return err_os(e, "read the log");
+            return (int)n;
         if (n == 0)
             break;
         str_added(&v->pending, (size_t)n);
@@ -165,45 +172,39 @@ static int print_rest(struct view *v, struct err *e)
     return 0;
 }
 
-/* Put the file's position before the last `n` entries. */
-static int seek_tail(int fd, int64_t n, struct err *e)
+/* ... and of those behind it. */
+static int print_all(struct view *v, struct err *e)
 {
-    autofree char *block = malloc(CHUNK);
-    off_t at = lseek(fd, 0, SEEK_END), found = 0;
-    bool first = true; /* the last byte ends the last entry */
+    int r;
 
-    if (!block)
-        return err_set(e, ERR_LIMIT, "Out of memory");
-    if (at < 0)
-        return err_os(e, "seek in the log");
-    if (n == 0)
-        return 0;
-    while (at > 0 && !found) {
-        size_t len = at < (off_t)CHUNK ? (size_t)at : CHUNK;
+    for (;;) {
+        bool sealed = v->reader.sealed;
 
-        at -= (off_t)len;
-        if (pread(fd, block, len, at) != (ssize_t)len)
-            return err_os(e, "read the log");
-        for (size_t i = len; i > 0; i--) {
-            if (block[i - 1] == '\n' && !first && --n == 0) {
-                found = at + (off_t)i;
-                break;
-            }
-            first = false;
+        r = print_rest(v, e);
+        if (r < 0 || v->done || ferror(v->cli->out) || v->reader.number >= v->last)
+            return r;
+        if (sealed) { /* read to its end after it was */
+            str_clear(&v->pending);
+            r = log_reader_next(&v->reader, e);
+        } else {
+            r = log_reader_check(&v->reader, e);
+            if (r == 0)
+                return 0;
         }
+        if (r < 0)
+            return r;
     }
-    return lseek(fd, found, SEEK_SET) < 0 ? err_os(e, "seek in the log") : 0;
 }
 
 /* ---- following ---- */
 
-static int watch_file(int fd, struct err *e)
+static int watch_dir(int fd, struct err *e)
 {
     autofd int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     char path[64];
 
     (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    if (watch < 0 || inotify_add_watch(watch, path, IN_MODIFY) < 0)
+    if (watch < 0 || inotify_add_watch(watch, path, IN_MODIFY | IN_MOVED_TO) < 0)
         return err_os(e, "watch the log");
     return take_fd(&watch);
 }
@@ -230,7 +231,7 @@ static int follow(struct view *v, int shim_pidfd, int watch, struct err *e)
     int r;
 
     for (;;) {
-        r = print_rest(v, e);
+        r = print_all(v, e);
         if (r < 0 || v->done || ferror(v->cli->out) || fds[1].revents || fds[2].revents)
             return r;
         r = poll(fds, ARRAY_LEN(fds), time_left(v->range->until_ns));
@@ -242,21 +243,37 @@ static int follow(struct view *v, int shim_pidfd, int watch, struct err *e)
     }
 }
 
-int log_view(struct cli *cli, int log_fd, int shim_pidfd, const struct log_range *range,
+static int start_at(struct view *v, struct err *e)
+{
+    if (v->range->tail >= 0)
+        return log_reader_tail(&v->reader, v->range->tail, &v->skip, e);
+    return log_reader_rewind(&v->reader, v->range->since_ns, e);
+}
+
+int log_view(struct cli *cli, int logs_fd, int shim_pidfd, const struct log_range *range,
              struct err *e)
 {
-    struct view v = { .cli = cli, .range = range, .fd = log_fd, .pending = STR_INIT(ENTRY_MAX) };
+    autofree char *helper = cli_helper_path(cli, "a3s-box-log");
+    struct view v = {
+        .cli = cli, .range = range, .reader.fd = -1, .pending = STR_INIT(ENTRY_MAX)
+    };
     autofd int watch = -1;
     int r = 0;
 
+    if (!helper)
+        return err_set(e, ERR_LIMIT, "Out of memory");
     if (range->follow && shim_pidfd >= 0) {
-        watch = watch_file(log_fd, e); /* before reading: nothing is missed between */
+        watch = watch_dir(logs_fd, e); /* before reading: nothing is missed between */
         r = watch;
     }
-    if (r >= 0 && range->tail >= 0)
-        r = seek_tail(log_fd, range->tail, e);
     if (r >= 0)
-        r = watch >= 0 ? follow(&v, shim_pidfd, watch, e) : print_rest(&v, e);
+        r = log_reader_open(&v.reader, logs_fd, helper, e);
+    v.last = watch >= 0 ? UINT64_MAX : v.reader.number;
+    if (r > 0) /* else it has never been started */
+        r = start_at(&v, e);
+    if (r >= 0 && v.reader.fd >= 0)
+        r = watch >= 0 ? follow(&v, shim_pidfd, watch, e) : print_all(&v, e);
+    log_reader_close(&v.reader);
     str_done(&v.pending);
     return r < 0 ? r : 0;
 }

@@ -1,4 +1,4 @@
-/* Reading logs/container.json of a box: docker's json-file format, written by the shim. */
+/* Printing the log of a box: docker's json-file format, written and rotated by the shim. */
 #pragma once
 
 #include "cli/command.h"
@@ -12,9 +12,10 @@ struct log_range {
     int64_t until_ns; /* real time; INT64_MAX: to the end */
 };
 
-/* Print the entries to cli->out and cli->err, as they were written. `shim_pidfd` ends following
- * when the process ends; -1: it has ended already. Stops quietly when nobody reads cli->out. */
-int log_view(struct cli *cli, int log_fd, int shim_pidfd, const struct log_range *range,
+/* Print the entries of the files in logs_fd to cli->out and cli->err, as they were written.
+ * `shim_pidfd` ends following when the process ends; -1: it has ended already. Stops quietly when
+ * nobody reads cli->out. */
+int log_view(struct cli *cli, int logs_fd, int shim_pidfd, const struct log_range *range,
              struct err *e) MUST_CHECK;
 
 /* A moment as users give it: RFC 3339 (also without zone, time, or fraction; local time then),

@@ -1,6 +1,8 @@
 /* Reading, cutting and following a log in docker's json-file format; moments. */
 #include "cli/log_view.h"
 
+#include "box/log_config.h"
+#include "util/fs.h"
 #include "util/own.h"
 #include "util/spawn.h"
 #include "util/time.h"
@@ -14,26 +16,37 @@
 
 #define T0 INT64_C(1795354396000000000) /* 2026-11-22T13:33:16Z */
 
-static int log_fd(void)
+static char path[] = "/tmp/a3s-unit-logs-XXXXXX";
+static int dir = -1;
+
+static int make_dir(void **state UNUSED)
 {
-    char path[] = "/tmp/a3s-log-XXXXXX";
-    int fd = mkstemp(path);
+    (void)snprintf(path, sizeof(path), "/tmp/a3s-unit-logs-XXXXXX");
+    if (!mkdtemp(path))
+        return -1;
+    dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return dir < 0;
+}
+
+static int remove_dir(void **state UNUSED)
+{
+    struct err e;
+
+    close_fd(&dir);
+    return fs_remove_tree(AT_FDCWD, path, &e);
+}
+
+static int append_fd(const char *name)
+{
+    int fd = openat(dir, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
     assert_true(fd >= 0);
-    assert_int_equal(unlink(path), 0);
     return fd;
 }
 
-/* The same file, opened as the shim opens it. */
-static int append_fd(int fd)
+static int log_fd(void)
 {
-    char path[64];
-    int to;
-
-    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    to = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
-    assert_true(to >= 0);
-    return to;
+    return append_fd(LOG_FILE);
 }
 
 static void put(int fd, const char *text)
@@ -56,16 +69,16 @@ static void put_entry(int fd, int n, const char *stream)
 static const struct log_range all = { .tail = -1, .since_ns = INT64_MIN, .until_ns = INT64_MAX };
 
 /* What comes out of the first `n` entries: stdout, then "|", then stderr. */
-static void expect(int fd, const struct log_range *range, const char *want)
+static void expect(const struct log_range *range, const char *want)
 {
     char *out = NULL, *err = NULL, got[4096];
     size_t out_len = 0, err_len = 0;
     struct cli cli = { .out = open_memstream(&out, &out_len),
-                       .err = open_memstream(&err, &err_len) };
+                       .err = open_memstream(&err, &err_len),
+                       .program = getenv("LOG_HELPER") };
     struct err e;
 
-    assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
-    assert_int_equal(log_view(&cli, fd, -1, range, &e), 0);
+    assert_int_equal(log_view(&cli, dir, -1, range, &e), 0);
     assert_int_equal(fclose(cli.out) | fclose(cli.err), 0);
     (void)snprintf(got, sizeof(got), "%s|%s", out, err);
     free(out);
@@ -77,14 +90,14 @@ static void test_streams(void **state UNUSED)
 {
     autofd int fd = log_fd();
 
-    expect(fd, &all, "|");
+    expect(&all, "|");
     put_entry(fd, 1, "stdout");
     put_entry(fd, 2, "stderr");
     put(fd, "torn {\n");
     put_entry(fd, 3, "stdout");
     put(fd,
         "{\"log\":\"a\\u0000b\",\"stream\":\"stdout\",\"time\":\"x\"}\n{\"log\":\"unfinished");
-    expect(fd, &all, "line 1\nline 3\na|line 2\n"); /* %s ends at the NUL byte */
+    expect(&all, "line 1\nline 3\na|line 2\n"); /* %s ends at the NUL byte */
 }
 
 static void test_range(void **state UNUSED)
@@ -95,22 +108,22 @@ static void test_range(void **state UNUSED)
     for (int i = 0; i < 5; i++)
         put_entry(fd, i, "stdout");
     r.tail = 2;
-    expect(fd, &r, "line 3\nline 4\n|");
+    expect(&r, "line 3\nline 4\n|");
     r.tail = 0;
-    expect(fd, &r, "|");
+    expect(&r, "|");
     r.tail = 5;
-    expect(fd, &r, "line 0\nline 1\nline 2\nline 3\nline 4\n|");
+    expect(&r, "line 0\nline 1\nline 2\nline 3\nline 4\n|");
     r.tail = 500;
-    expect(fd, &r, "line 0\nline 1\nline 2\nline 3\nline 4\n|");
+    expect(&r, "line 0\nline 1\nline 2\nline 3\nline 4\n|");
     r = all;
     r.since_ns = T0 + 3 * (int64_t)NS_PER_S;
-    expect(fd, &r, "line 3\nline 4\n|");
+    expect(&r, "line 3\nline 4\n|");
     r.until_ns = r.since_ns;
-    expect(fd, &r, "line 3\n|");
+    expect(&r, "line 3\n|");
     r.since_ns = INT64_MIN;
     r.until_ns = T0;
     r.timestamps = true;
-    expect(fd, &r, "2026-11-22T13:33:16.000000000Z line 0\n|");
+    expect(&r, "2026-11-22T13:33:16.000000000Z line 0\n|");
 }
 
 /* The last entries when they are far more than one block. */
@@ -123,11 +136,12 @@ static void test_long_tail(void **state UNUSED)
         put_entry(fd, i, "stdout");
     r.tail = 3000;
     r.until_ns = T0 + 2001 * (int64_t)NS_PER_S;
-    expect(fd, &r, "line 2000\nline 2001\n|");
+    expect(&r, "line 2000\nline 2001\n|");
 }
 
 struct follower {
-    int fd, pidfd, out;
+    const char *program;
+    int pidfd, out;
     const struct log_range *range;
     int result;
 };
@@ -135,10 +149,10 @@ struct follower {
 static void *follow(void *arg)
 {
     struct follower *f = arg;
-    struct cli cli = { .out = fdopen(f->out, "w"), .err = stderr };
+    struct cli cli = { .out = fdopen(f->out, "w"), .err = stderr, .program = f->program };
     struct err e;
 
-    f->result = log_view(&cli, f->fd, f->pidfd, f->range, &e);
+    f->result = log_view(&cli, dir, f->pidfd, f->range, &e);
     (void)fclose(cli.out);
     return NULL;
 }
@@ -161,9 +175,8 @@ static void test_follow(void **state UNUSED)
         .follow = true, .tail = 1, .since_ns = INT64_MIN, .until_ns = INT64_MAX
     };
     autofd int fd = log_fd();
-    autofd int writer = -1;
     int out[2], hold[2], status;
-    struct follower f = { .fd = fd, .range = &r };
+    struct follower f = { .range = &r, .program = getenv("LOG_HELPER") };
     pthread_t thread;
     char byte;
     pid_t pid;
@@ -179,15 +192,14 @@ static void test_follow(void **state UNUSED)
     f.pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     f.out = out[1];
     assert_true(f.pidfd >= 0);
-    writer = append_fd(fd);
     assert_int_equal(pthread_create(&thread, NULL, follow, &f), 0);
     read_line(out[0], "line 1\n");
-    put_entry(writer, 2, "stdout");
+    put_entry(fd, 2, "stdout");
     read_line(out[0], "line 2\n");
-    put(writer, "{\"log\":\"half");
-    put(writer, " line\\n\",\"stream\":\"stdout\"}\n");
+    put(fd, "{\"log\":\"half");
+    put(fd, " line\\n\",\"stream\":\"stdout\"}\n");
     read_line(out[0], "half line\n");
-    put_entry(writer, 3, "stdout");
+    put_entry(fd, 3, "stdout");
     (void)close(hold[0]);
     (void)close(hold[1]);
     read_line(out[0], "line 3\n");
@@ -208,12 +220,163 @@ static void test_follow_until(void **state UNUSED)
                            .until_ns = time_real_ns() + 50 * 1000000 };
     autofd int fd = log_fd();
     autofd int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
-    struct cli cli = { .out = stdout, .err = stderr };
+    struct cli cli = { .out = stdout, .err = stderr, .program = "/x/y" };
     struct err e;
 
     assert_true(pidfd >= 0);
-    assert_int_equal(log_view(&cli, fd, pidfd, &r, &e), 0);
+    assert_int_equal(log_view(&cli, dir, pidfd, &r, &e), 0);
     assert_true(time_real_ns() >= r.until_ns);
+}
+
+/* ---- rotated files ---- */
+
+static void put_file(const char *name, int from, int to)
+{
+    autofd int fd = append_fd(name);
+
+    for (int i = from; i < to; i++)
+        put_entry(fd, i, "stdout");
+}
+
+/* container.json.N becomes .gz, as the shim has it done. */
+static void compress(uint64_t number)
+{
+    char plain[LOG_NAME_LEN], gz[LOG_NAME_LEN];
+    autofd int in = -1, out = -1;
+    const char *const argv[] = { getenv("LOG_HELPER"), "gzip", NULL };
+    struct spawn_fd fds[2];
+    const struct spawn s = { .argv = argv, .fds = fds, .fds_n = 2 };
+    struct err e;
+    pid_t pid;
+    int status;
+
+    log_file_name(number, false, plain);
+    log_file_name(number, true, gz);
+    in = openat(dir, plain, O_RDONLY | O_CLOEXEC);
+    out = openat(dir, gz, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    assert_true(in >= 0 && out >= 0);
+    fds[0] = (struct spawn_fd){ in, 0 };
+    fds[1] = (struct spawn_fd){ out, 1 };
+    assert_int_equal(spawn_start(&s, &pid, NULL, &e), 0);
+    assert_int_equal(spawn_wait(pid, &status, &e), 0);
+    assert_int_equal(status, 0);
+    assert_int_equal(unlinkat(dir, plain, 0), 0);
+}
+
+/* 7 is compressed, 8 has been lost, 9 is plain, 10 is written. */
+static void put_files(void)
+{
+    put_file(LOG_FILE ".7", 0, 3);
+    compress(7);
+    put_file(LOG_FILE ".9", 3, 5);
+    put_file(LOG_FILE, 5, 7);
+    put_file(LOG_FILE ".x", 100, 101);
+    put_file(LOG_FILE ".tmp", 100, 101);
+}
+
+static void test_old_files(void **state UNUSED)
+{
+    struct log_range r = all;
+
+    put_files();
+    expect(&r, "line 0\nline 1\nline 2\nline 3\nline 4\nline 5\nline 6\n|");
+    r.since_ns = T0 + 2 * (int64_t)NS_PER_S;
+    r.until_ns = T0 + 5 * (int64_t)NS_PER_S;
+    expect(&r, "line 2\nline 3\nline 4\nline 5\n|");
+    r.until_ns = T0 + 2 * (int64_t)NS_PER_S;
+    expect(&r, "line 2\n|");
+}
+
+static void test_tail_over_files(void **state UNUSED)
+{
+    static const char *const lines[] = {
+        "line 0\n", "line 1\n", "line 2\n", "line 3\n", "line 4\n", "line 5\n", "line 6\n", "|",
+    };
+    struct log_range r = all;
+
+    put_files();
+    for (int n = 0; n <= 9; n++) {
+        autostr want = STR_INIT(200);
+
+        for (int i = n < 7 ? 7 - n : 0; i < 8; i++)
+            assert_true(str_adds(&want, lines[i]));
+        r.tail = n;
+        expect(&r, want.p);
+    }
+}
+
+static void test_damaged(void **state UNUSED)
+{
+    struct cli cli = { .out = stderr, .err = stderr, .program = getenv("LOG_HELPER") };
+    struct err e;
+
+    put_file(LOG_FILE ".3.gz", 0, 1);
+    put_file(LOG_FILE, 1, 2);
+    assert_int_equal(log_view(&cli, dir, -1, &all, &e), -ERR_CORRUPT);
+    assert_non_null(strstr(e.text, "container.json.3.gz"));
+}
+
+/* As the shim rotates: shim/log_files.c. */
+static void rotate(uint64_t number)
+{
+    char name[LOG_NAME_LEN];
+    int fd = append_fd(LOG_FILE_NEW);
+
+    (void)close(fd);
+    log_file_name(number, false, name);
+    assert_int_equal(linkat(dir, LOG_FILE, dir, name, 0), 0);
+    assert_int_equal(renameat(dir, LOG_FILE_NEW, dir, LOG_FILE), 0);
+}
+
+/* Every entry once and in order, whatever becomes of the files meanwhile. */
+static void test_follow_rotation(void **state UNUSED)
+{
+    struct log_range r = {
+        .follow = true, .tail = -1, .since_ns = INT64_MIN, .until_ns = INT64_MAX
+    };
+    int out[2], hold[2], status, next = 0, seen = 0;
+    struct follower f = { .range = &r, .program = getenv("LOG_HELPER") };
+    pthread_t thread;
+    char byte, want[40];
+    pid_t pid;
+
+    assert_int_equal(pipe2(out, O_CLOEXEC) | pipe2(hold, O_CLOEXEC), 0);
+    put_file(LOG_FILE, 0, 1);
+    pid = fork();
+    if (pid == 0) {
+        (void)close(hold[1]);
+        _exit(read(hold[0], &byte, 1) != 0); /* until the test lets go */
+    }
+    f.pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    f.out = out[1];
+    assert_true(f.pidfd >= 0);
+    assert_int_equal(pthread_create(&thread, NULL, follow, &f), 0);
+    next = 1;
+    for (uint64_t n = 1; n <= 40; n++) {
+        put_file(LOG_FILE, next, next + 3);
+        next += 3;
+        rotate(n);
+        if (n % 2 == 0)
+            compress(n);
+        if (n % 8 == 0) /* sometimes it keeps up, sometimes it is files behind */
+            for (; seen < next; seen++) {
+                (void)snprintf(want, sizeof(want), "line %d\n", seen);
+                read_line(out[0], want);
+            }
+    }
+    put_file(LOG_FILE, next, next + 1);
+    (void)close(hold[0]);
+    (void)close(hold[1]);
+    for (; seen <= next; seen++) {
+        (void)snprintf(want, sizeof(want), "line %d\n", seen);
+        read_line(out[0], want);
+    }
+    read_line(out[0], ""); /* its end */
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(f.result, 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    (void)close(f.pidfd);
+    (void)close(out[0]);
 }
 
 static void test_moments(void **state UNUSED)
@@ -252,12 +415,16 @@ static void test_moments(void **state UNUSED)
         assert_int_equal(log_moment(bad[i], T0, &ns, &e), -ERR_INVALID);
 }
 
+#define in_dir(fn) cmocka_unit_test_setup_teardown(fn, make_dir, remove_dir)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_streams),      cmocka_unit_test(test_range),
-        cmocka_unit_test(test_long_tail),    cmocka_unit_test(test_follow),
-        cmocka_unit_test(test_follow_until), cmocka_unit_test(test_moments),
+        in_dir(test_streams),         in_dir(test_range),
+        in_dir(test_long_tail),       in_dir(test_follow),
+        in_dir(test_follow_until),    in_dir(test_old_files),
+        in_dir(test_tail_over_files), in_dir(test_damaged),
+        in_dir(test_follow_rotation), cmocka_unit_test(test_moments),
     };
 
     (void)setenv("TZ", "UTC", 1);

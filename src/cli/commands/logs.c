@@ -51,7 +51,7 @@ static int logs_run(struct cli *cli, const void *args, int argc UNUSED, char **a
     autoptr(db) db = NULL;
     autoptr(box) box = NULL;
     autofd int dir = -1;
-    autofd int log = -1;
+    autofd int logs = -1;
     autofd int shim = -1;
     struct log_range range;
     struct err gone;
@@ -65,17 +65,21 @@ static int logs_run(struct cli *cli, const void *args, int argc UNUSED, char **a
     if (box->spec.log_driver && !strcmp(box->spec.log_driver, "none"))
         return err_set(e, ERR_STATE, "Logging is disabled for box %s (log-driver=none)",
                        box->name);
+    if (box->spec.log_driver && strcmp(box->spec.log_driver, "json-file") != 0)
+        return err_set(e, ERR_STATE,
+                       "Box %s: configured logging driver does not support reading (%s)",
+                       box->name, box->spec.log_driver);
     dir = box_open_dir(cli->home, box, e);
     if (dir < 0)
         return dir;
-    log = openat(dir, BOX_JSON_LOG, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (log < 0 && errno == ENOENT)
+    logs = openat(dir, "logs", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (logs < 0 && errno == ENOENT)
         return 0; /* it has never been started */
-    if (log < 0)
-        return err_os(e, "open %s of box %s", BOX_JSON_LOG, box->name);
+    if (logs < 0)
+        return err_os(e, "open the logs of box %s", box->name);
     if (proc_open(box->shim_pid, box->shim_start, &shim, &gone) < 0)
         shim = -1; /* it has ended: there is nothing to wait for */
-    return log_view(cli, log, shim, &range, e);
+    return log_view(cli, logs, shim, &range, e);
 }
 
 const struct command cmd_logs = {
