@@ -1,22 +1,17 @@
 #include "image/sandbox.h"
 
+#include "util/landlock.h"
 #include "util/log.h"
 #include "util/own.h"
 
-#include <fcntl.h>
-#include <linux/landlock.h>
 #include <seccomp.h>
 #include <stdbool.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-#define MEMORY_MAX     ((rlim_t)4 << 30) /* 4 million files take 1 GiB */
-#define FILES_MAX      256
-#define LANDLOCK_REFER 2 /* first ABI that can allow links and renames between directories */
-
-#define LANDLOCK_TRUNCATES 3                   /* first ABI that knows about truncation ... */
-#define TRUNCATE           (UINT64_C(1) << 14) /* ... which the headers of Debian 12 do not */
+#define MEMORY_MAX ((rlim_t)4 << 30) /* 4 million files take 1 GiB */
+#define FILES_MAX  256
 
 /* AddressSanitizer reserves terabytes and LeakSanitizer traces its own process. */
 #if defined(__SANITIZE_ADDRESS__)
@@ -54,53 +49,23 @@ static int set_limits(struct err *e)
     return r;
 }
 
-#define READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
-#define WRITE                                                                                    \
-    (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |                             \
-     LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |                              \
-     LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REFER)
-#define OTHER                                                                                    \
-    (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_SOCK |  \
-     LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM)
-
-static int allow(int rules, const char *path, uint64_t access, struct err *e)
-{
-    autofd int fd = open(path, O_PATH | O_CLOEXEC);
-    struct landlock_path_beneath_attr rule = { .allowed_access = access, .parent_fd = fd };
-
-    if (fd < 0)
-        return errno == ENOENT ? 0 : err_os(e, "sandbox: open %s", path);
-    if (syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
-        return err_os(e, "sandbox: allow %s", path);
-    return 0;
-}
-
 static int restrict_files(const char *home, struct err *e)
 {
     static const char *const system[] = { "/etc", "/usr", "/lib", "/lib64", "/proc/self" };
-    struct landlock_ruleset_attr attr = { .handled_access_fs = READ | WRITE | OTHER };
-    uint64_t write = READ | WRITE;
-    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     autofd int rules = -1;
     int r;
 
-    if (abi < LANDLOCK_REFER) {
+    r = landlock_new(&rules, e);
+    if (r == 0 && rules < 0)
         log_info("the kernel has no usable Landlock: files are not restricted");
-        return 0;
-    }
-    if (abi >= LANDLOCK_TRUNCATES) {
-        attr.handled_access_fs |= TRUNCATE;
-        write |= TRUNCATE;
-    }
-    rules = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
-    if (rules < 0)
-        return err_os(e, "sandbox: Landlock");
-    r = allow(rules, home, write, e);
+    if (r < 0 || rules < 0)
+        return r;
+    r = landlock_allow(rules, home, MAY_WRITE, e);
     for (size_t i = 0; r == 0 && i < ARRAY_LEN(system); i++)
-        r = allow(rules, system[i], READ, e);
+        r = landlock_allow(rules, system[i], MAY_READ, e);
     if (r == 0)
-        r = allow(rules, "/dev/urandom", LANDLOCK_ACCESS_FS_READ_FILE, e); /* jansson's seed */
-    if (r == 0 && syscall(SYS_landlock_restrict_self, rules, 0) < 0)
+        r = landlock_allow(rules, "/dev/urandom", MAY_READ, e); /* jansson's seed */
+    if (r == 0 && !landlock_enter(rules))
         r = err_os(e, "sandbox: Landlock");
     return r;
 }

@@ -2,6 +2,7 @@
 
 #include "util/fd.h"
 #include "util/fs.h"
+#include "util/landlock.h"
 
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -12,6 +13,8 @@
 #include <sys/wait.h>
 
 extern char **environ;
+
+#define RULES_FD_MIN 64 /* above all that a child is given */
 
 /* From here to exec only async-signal-safe calls: we are between fork and exec. */
 static void reset_signals(void)
@@ -67,16 +70,19 @@ static int place_fds(const struct spawn *s, int report_fd)
 
 static void child(const struct spawn *s, pid_t parent, int report_fd)
 {
-    int os, fd;
+    int os, fd, rules = -1;
 
     reset_signals();
+    if (s->landlock_rules > 0) /* a copy: the number may be one of those the child gets */
+        rules = fcntl(s->landlock_rules, F_DUPFD_CLOEXEC, RULES_FD_MIN);
     fd = place_fds(s, report_fd);
     if (fd >= 0)
         report_fd = fd;
     if (fd < 0 || (s->new_session && setsid() < 0) || (s->cwd && chdir(s->cwd) < 0) ||
         (s->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) ||
         (s->parent_death_signal &&
-         (prctl(PR_SET_PDEATHSIG, s->parent_death_signal) < 0 || getppid() != parent)))
+         (prctl(PR_SET_PDEATHSIG, s->parent_death_signal) < 0 || getppid() != parent)) ||
+        (s->landlock_rules > 0 && !landlock_enter(rules)))
         goto out;
     if (s->search)
         (void)execvpe(s->argv[0], (char *const *)s->argv, s->env ? (char **)s->env : environ);

@@ -27,6 +27,8 @@ struct spawn {
     bool new_session;        /* setsid() */
     int parent_death_signal; /* 0: none; sent when the *thread* that spawned it ends */
     bool no_new_privs;
+    int landlock_rules; /* util/landlock.h, for the program itself, too; 0: none; needs the former
+                         */
 };
 
 /* Returns 0 and the child's pid and pidfd (CLOEXEC, owned by the caller; pass NULL for none).

@@ -82,8 +82,12 @@ static int spawn_qemu(struct qemu_vm *vm, const struct vm_config *c, const struc
         .parent_death_signal = SIGKILL,
         .no_new_privs = true,
     };
-    int r;
+    autofd int rules = -1;
+    int r = qemu_confine(c, args->argv[0], &rules, e);
 
+    if (r < 0)
+        return r;
+    s.landlock_rules = rules < 0 ? 0 : rules;
     if (c->net == VM_NET_STREAM)
         fds[s.fds_n++] = (struct spawn_fd){ .fd = c->net_fd, .as = QEMU_FD_NET };
     for (size_t i = 0; i < c->disks_n; i++)

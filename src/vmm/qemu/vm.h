@@ -29,6 +29,10 @@ void qemu_reply(struct vm_reply *reply, const struct err *failure);
 void qemu_command(struct qemu_vm *vm, const char *command, json_t *own_args,
                   struct vm_reply *reply);
 
+/* *ret_rules: what QEMU may open (util/landlock.h), -1 without Landlock. The caller closes it. */
+int qemu_confine(const struct vm_config *c, const char *program, int *ret_rules,
+                 struct err *e) MUST_CHECK;
+
 int qemu_open_disk(const struct vm_disk *disk, struct err *e) MUST_CHECK;
 void qemu_disk_add(struct vm *vm, const struct vm_disk *disk, struct vm_reply *reply);
 void qemu_disk_remove(struct vm *vm, const char *id, struct vm_reply *reply);
