@@ -95,6 +95,9 @@ int vm_config_check(const struct vm_config *c, struct err *e)
                        (uintmax_t)(c->memory_bytes >> 20), (uintmax_t)(VM_MEMORY_MAX >> 20));
     if (c->vcpus < 1 || c->vcpus > VM_VCPUS_MAX)
         return err_set(e, ERR_INVALID, "%u CPUs: must be 1 to %d", c->vcpus, VM_VCPUS_MAX);
+    if (c->vcpus_max && (c->vcpus_max < c->vcpus || c->vcpus_max > VM_VCPUS_MAX))
+        return err_set(e, ERR_INVALID, "%u CPUs at most: must be %u to %d", c->vcpus_max,
+                       c->vcpus, VM_VCPUS_MAX);
     if (c->channel_fd < 0)
         return err_set(e, ERR_INVALID, "No channel");
     if (c->net == VM_NET_STREAM && c->net_fd < 0)

@@ -65,9 +65,11 @@ struct vm_config {
     enum vm_accel accel;
     const char *accel_cache_dir; /* where the probe's verdict is kept; NULL: probe each time */
     uint64_t memory_bytes;
-    unsigned vcpus;
-    const char *kernel;        /* vmlinux, ELF with a PVH entry */
-    const char *initramfs;     /* NULL for none */
+    unsigned vcpus;        /* that the guest's kernel brings up as it boots */
+    unsigned vcpus_max;    /* ... and may bring up later, as far as that does not cost the start;
+                              0: no more than vcpus. vm_engine.vcpus_max() says what became of it */
+    const char *kernel;    /* vmlinux, ELF with a PVH entry */
+    const char *initramfs; /* NULL for none */
     const char *cmdline_extra; /* appended to the engine's own kernel command line; may be NULL */
     int channel_fd;            /* stream socket: the host end of the channel port. Borrowed: the
                                   engine passes a copy on, the caller closes its own after start */
@@ -132,12 +134,16 @@ struct vm_engine {
     void (*kill)(struct vm *vm); /* SIGKILL to the VMM; `exited` follows */
     void (*quit)(struct vm *vm); /* the VMM ends by itself, disks flushed; `exited` follows */
     void (*set_link)(struct vm *vm, bool up, struct vm_reply *reply);
+    /* Take memory from the guest, or give it back, up to what the machine was started with. The
+     * answer says that the balloon knows its size; the guest follows as it finds pages. */
+    void (*set_memory)(struct vm *vm, uint64_t bytes, struct vm_reply *reply);
     /* Hot-plug. `disk` is read during the call only. */
     void (*disk_add)(struct vm *vm, const struct vm_disk *disk, struct vm_reply *reply);
     /* Answered when the guest has let go of it and the image is closed. Not for the first disks
      * of a boot: UNSUPPORTED or what the VMM says. */
     void (*disk_remove)(struct vm *vm, const char *id, struct vm_reply *reply);
 
+    unsigned (*vcpus_max)(const struct vm *vm);  /* that the machine has, started or not */
     pid_t (*pid)(const struct vm *vm);           /* of the VMM process */
     enum vm_accel (*accel)(const struct vm *vm); /* KVM or TCG: what it runs on */
     int (*stats)(const struct vm *vm, struct vm_stats *ret, struct err *e);
@@ -187,6 +193,11 @@ static inline void vm_quit(struct vm *vm)
 static inline void vm_set_link(struct vm *vm, bool up, struct vm_reply *reply)
 {
     vm->engine->set_link(vm, up, reply);
+}
+
+static inline void vm_set_memory(struct vm *vm, uint64_t bytes, struct vm_reply *reply)
+{
+    vm->engine->set_memory(vm, bytes, reply);
 }
 
 static inline void vm_disk_add(struct vm *vm, const struct vm_disk *disk, struct vm_reply *reply)

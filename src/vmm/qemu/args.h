@@ -38,6 +38,9 @@ void qemu_args_done(struct qemu_args *a);
 int qemu_args_build(const struct vm_config *config, enum vm_accel accel, uint64_t tsc_khz,
                     struct qemu_args *ret, struct err *e) MUST_CHECK;
 
+/* How many CPUs the machine gets, those for later included. */
+unsigned qemu_cpus_max(const struct vm_config *config, enum vm_accel accel);
+
 /* Node names of a disk: block nodes and devices share no name space with each other, both are
  * made of the disk's id. */
 #define QEMU_NODE_PREFIX "disk-"

@@ -270,6 +270,7 @@ static int qemu_start(const struct vm_config *c, struct loop *loop, struct vm_li
     vm->loop = loop;
     vm->listener = listener;
     vm->accel = accel;
+    vm->vcpus_max = qemu_cpus_max(c, accel);
     vm->next_fdset = QEMU_FD_DISK + VM_DISKS_MAX;
     clear(vm);
     r = start_child(vm, c, e);
@@ -356,6 +357,17 @@ static void qemu_set_link(struct vm *base, bool up, struct vm_reply *reply)
                  json_pack("{sssb}", "name", "nic", "up", up), reply);
 }
 
+static void qemu_set_memory(struct vm *base, uint64_t bytes, struct vm_reply *reply)
+{
+    qemu_command(CONTAINER_OF(base, struct qemu_vm, base), "balloon",
+                 json_pack("{sI}", "value", (json_int_t)bytes), reply);
+}
+
+static unsigned qemu_vcpus_max(const struct vm *base)
+{
+    return CONTAINER_OF(base, const struct qemu_vm, base)->vcpus_max;
+}
+
 static pid_t qemu_pid(const struct vm *base)
 {
     return CONTAINER_OF(base, const struct qemu_vm, base)->pid;
@@ -389,8 +401,10 @@ const struct vm_engine vm_engine_qemu = {
     .kill = qemu_kill,
     .quit = qemu_quit,
     .set_link = qemu_set_link,
+    .set_memory = qemu_set_memory,
     .disk_add = qemu_disk_add,
     .disk_remove = qemu_disk_remove,
+    .vcpus_max = qemu_vcpus_max,
     .pid = qemu_pid,
     .accel = qemu_accel,
     .stats = qemu_stats,

@@ -12,6 +12,7 @@ struct qemu_vm {
     struct loop *loop;            /* borrowed */
     struct vm_listener *listener; /* borrowed */
     enum vm_accel accel;
+    unsigned vcpus_max;
     pid_t pid; /* -1 when reaped */
     struct watch pid_watch;
     struct qmp *qmp; /* NULL when QEMU is gone */
