@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #define CGROUP_ROOT "/sys/fs/cgroup"
@@ -17,58 +18,126 @@
 #define PROCS_MAX   ((size_t)1 << 20)
 #define DEPTH_MAX   64
 
-/* A limit of 0 was not asked for. */
-static int set_number(int fd, const char *file, uint64_t value, struct err *e)
-{
-    autofree char *text = str_format("%llu", (unsigned long long)value);
+/* What the kernel and PID 1 need beside the container, so that it is the container that meets its
+ * limit, never the machine: 1/32 of the machine and so much more. */
+#define RESERVE_MIN ((uint64_t)16 << 20)
+#define LIMIT_MIN   ((uint64_t)4 << 20) /* where the machine is smaller than that */
 
-    if (!value)
+static int put(int fd, const char *file, char *own_text, struct err *e)
+{
+    autofree char *text = own_text;
+
+    return text ? fs_write_kernel(fd, file, text, e) : err_os(e, "%s", file);
+}
+
+/* 0, no limit, is the word `none`. A new group has what `was` (zeroes) says. */
+static int set_number(int fd, const char *file, uint64_t was, uint64_t value, const char *none,
+                      struct err *e)
+{
+    if (value == was)
         return 0;
-    if (!text)
-        return err_os(e, "%s", file);
-    return fs_write_kernel(fd, file, text, e);
+    if (!value)
+        return fs_write_kernel(fd, file, none, e);
+    return put(fd, file, str_format("%llu", (unsigned long long)value), e);
 }
 
-static int set_cpu(int fd, const struct cgroup_limits *l, struct err *e)
+static int set_cpu_time(int fd, const struct cgroup_limits *was, const struct cgroup_limits *l,
+                        struct err *e)
 {
-    uint64_t period = l->cpu_period_us ? l->cpu_period_us : PERIOD_US;
-    autofree char *max =
-        str_format("%llu %llu", (unsigned long long)l->cpu_quota_us, (unsigned long long)period);
-    int r = set_number(fd, "cpu.weight", l->cpu_weight, e);
+    unsigned long long period = l->cpu_period_us ? l->cpu_period_us : PERIOD_US;
 
-    if (r >= 0 && l->cpuset && *l->cpuset)
-        r = fs_write_kernel(fd, "cpuset.cpus", l->cpuset, e);
-    if (r < 0 || !l->cpu_quota_us)
-        return r;
-    return max ? fs_write_kernel(fd, "cpu.max", max, e) : err_os(e, "cpu.max");
+    if (was->cpu_quota_us == l->cpu_quota_us && was->cpu_period_us == l->cpu_period_us)
+        return 0;
+    if (!l->cpu_quota_us)
+        return put(fd, "cpu.max", str_format("max %llu", period), e);
+    return put(fd, "cpu.max",
+               str_format("%llu %llu", (unsigned long long)l->cpu_quota_us, period), e);
 }
 
-/* A guest has no swap of its own: its kernel may lack the file. */
-static int set_swap(int fd, int64_t max, struct err *e)
+static int set_cpu(int fd, const struct cgroup_limits *was, const struct cgroup_limits *l,
+                   struct err *e)
+{
+    const char *from = was->cpuset ? was->cpuset : "", *to = l->cpuset ? l->cpuset : "";
+    int r = set_number(fd, "cpu.weight", was->cpu_weight, l->cpu_weight, "100", e);
+
+    if (r >= 0 && strcmp(from, to) != 0)
+        r = fs_write_kernel(fd, "cpuset.cpus", *to ? to : "\n", e);
+    return r < 0 ? r : set_cpu_time(fd, was, l, e);
+}
+
+/* A kernel without swap lacks the file. */
+static int set_swap(int fd, int64_t was, int64_t max, struct err *e)
 {
     int r;
 
-    if (max == 0)
+    if (max == was)
         return 0;
-    r = max < 0 ? fs_write_kernel(fd, "memory.swap.max", "max", e)
-                : set_number(fd, "memory.swap.max", (uint64_t)max, e);
-    if (r < 0 && e->os == ENOENT) {
+    if (max < 0)
+        r = fs_write_kernel(fd, "memory.swap.max", "max", e);
+    else
+        r = put(fd, "memory.swap.max", str_format("%lld", (long long)max), e);
+    if (r < 0 && e->os == ENOENT && max == 0) {
         err_clear(e);
         return 0;
     }
     return r;
 }
 
+uint64_t cgroup_memory_max(const struct cgroup_limits *l)
+{
+    struct sysinfo info;
+    uint64_t total, off;
+
+    if (l->memory_max || sysinfo(&info) < 0)
+        return l->memory_max;
+    total = (uint64_t)info.totalram * info.mem_unit;
+    off = RESERVE_MIN + total / 32 + l->memory_taken;
+    return total > off + LIMIT_MIN ? total - off : LIMIT_MIN;
+}
+
+/* The kernel would kill processes to get below a new limit: what does not go without is refused.
+ */
+static int make_room(int fd, uint64_t max, struct err *e)
+{
+    struct err ignored;
+    uint64_t used;
+
+    if (cgroup_number(fd, "memory.current", &used) < 0 || used <= max)
+        return 0;
+    (void)put(fd, "memory.reclaim", str_format("%llu", (unsigned long long)(used - max)),
+              &ignored); /* EAGAIN: not as much as that; what counts is what is left */
+    if (cgroup_number(fd, "memory.current", &used) < 0 || used <= max)
+        return 0;
+    return err_set(e, ERR_LIMIT,
+                   "its processes use %llu MiB, and %llu MiB would be left for them",
+                   (unsigned long long)(used >> 20), (unsigned long long)(max >> 20));
+}
+
+int cgroup_update(int fd, const struct cgroup_limits *was, const struct cgroup_limits *l,
+                  struct err *e)
+{
+    uint64_t had = cgroup_memory_max(was), max = cgroup_memory_max(l);
+    int r = max < had ? make_room(fd, max, e) : 0;
+
+    if (r < 0 || (r = set_number(fd, "memory.max", had, max, "max", e)) < 0 ||
+        (r = set_number(fd, "memory.low", was->memory_low, l->memory_low, "0", e)) < 0 ||
+        (r = set_swap(fd, was->memory_swap_max, l->memory_swap_max, e)) < 0 ||
+        (r = set_number(fd, "pids.max", was->pids_max, l->pids_max, "max", e)) < 0)
+        return r;
+    return set_cpu(fd, was, l, e);
+}
+
+/* Those of a new group. */
 static int set_limits(int fd, const struct cgroup_limits *l, struct err *e)
 {
-    int r;
+    static const struct cgroup_limits none;
+    int r = set_number(fd, "memory.max", 0, cgroup_memory_max(l), "max", e);
 
-    if ((r = set_number(fd, "memory.max", l->memory_max, e)) < 0 ||
-        (r = set_number(fd, "memory.low", l->memory_low, e)) < 0 ||
-        (r = set_swap(fd, l->memory_swap_max, e)) < 0 ||
-        (r = set_number(fd, "pids.max", l->pids_max, e)) < 0)
+    if (r < 0 || (r = set_number(fd, "memory.low", 0, l->memory_low, "0", e)) < 0 ||
+        (r = set_swap(fd, 0, l->memory_swap_max, e)) < 0 ||
+        (r = set_number(fd, "pids.max", 0, l->pids_max, "max", e)) < 0)
         return r;
-    return set_cpu(fd, l, e);
+    return set_cpu(fd, &none, l, e);
 }
 
 void cgroup_prepare(void)
@@ -127,6 +196,18 @@ void cgroup_remove(const char *name)
 int cgroup_kill(int fd, struct err *e)
 {
     return fs_write_kernel(fd, "cgroup.kill", "1", e);
+}
+
+int cgroup_number(int fd, const char *file, uint64_t *ret)
+{
+    autostr text = STR_INIT(64);
+    struct err ignored;
+
+    if (fs_read_file(fd, file, &text, &ignored) < 0)
+        return -1;
+    while (text.len && text.p[text.len - 1] == '\n')
+        text.p[--text.len] = '\0';
+    return parse_u64(str_c(&text), 0, UINT64_MAX, ret, &ignored);
 }
 
 bool cgroup_oom_killed(int fd)

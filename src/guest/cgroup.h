@@ -13,6 +13,16 @@ void cgroup_prepare(void);
  * descriptor. */
 int cgroup_make(const char *name, const struct cgroup_limits *limits, struct err *e) MUST_CHECK;
 void cgroup_remove(const char *name);
+
+/* What memory.max is made of these: memory_max, or else all of the machine that the kernel and
+ * PID 1 can spare. */
+uint64_t cgroup_memory_max(const struct cgroup_limits *limits);
+/* Other limits, while processes run. Nothing is killed for it: LIMIT when they use more memory
+ * than would be left. Otherwise a failure may leave some of them changed. */
+int cgroup_update(int fd, const struct cgroup_limits *was, const struct cgroup_limits *limits,
+                  struct err *e) MUST_CHECK;
+/* A file with one number. */
+int cgroup_number(int fd, const char *file, uint64_t *ret) MUST_CHECK;
 /* SIGKILL to all, at once. */
 int cgroup_kill(int fd, struct err *e) MUST_CHECK;
 /* Any other signal, to one process after the other. */

@@ -4,6 +4,7 @@
 #include "guest/container.h"
 #include "guest/procs.h"
 #include "guest/stats.h"
+#include "guest/update.h"
 #include "util/cur.h"
 #include "util/log.h"
 #include "util/own.h"
@@ -152,6 +153,18 @@ static void on_stats(struct guest *g, struct cur c)
     config_done(container_ref, &ref);
 }
 
+static void on_update(struct guest *g, struct cur c)
+{
+    struct container_update update = { 0 };
+    struct err e;
+    int r = config_decode(container_update, c, &update, &e);
+
+    if (r >= 0)
+        r = update_begin(g, &update, &e);
+    if (r < 0)
+        update_tell(g, NULL, &e);
+}
+
 /* ---- shutdown -------------------------------------------------------- */
 
 static void stop_now(struct guest *g)
@@ -213,6 +226,9 @@ static int on_message(void *user, const struct msg *m, struct err *e UNUSED)
         return 0;
     case MSG_CONTAINER_SIGNAL:
         on_signal(g, c);
+        return 0;
+    case MSG_CONTAINER_UPDATE:
+        on_update(g, c);
         return 0;
     case MSG_CONTAINER_PROCS:
         on_procs(g, c);

@@ -22,7 +22,7 @@ static const struct tlv_row rlimit_setting_rows[] = {
     { .type = TLV_END },
 };
 
-static const struct tlv_row cgroup_limits_rows[] = {
+const struct tlv_row cgroup_limits_rows[] = {
     { 1, TLV_U64, offsetof(struct cgroup_limits, memory_max) },
     { 2, TLV_U64, offsetof(struct cgroup_limits, memory_low) },
     { 3, TLV_I64, offsetof(struct cgroup_limits, memory_swap_max) },
@@ -32,6 +32,7 @@ static const struct tlv_row cgroup_limits_rows[] = {
     { 7, TLV_U64, offsetof(struct cgroup_limits, cpu_period_us) },
     { 8, TLV_STR, offsetof(struct cgroup_limits, cpuset) },
     { 9, TLV_I64, offsetof(struct cgroup_limits, oom_score_adj) },
+    { 10, TLV_U64, offsetof(struct cgroup_limits, memory_taken) },
     { .type = TLV_END },
 };
 
@@ -158,5 +159,12 @@ const struct tlv_row container_stats_rows[] = {
     { 11, TLV_U64, offsetof(struct container_stats, net_sent) },
     { 12, TLV_U64, offsetof(struct container_stats, disk_read) },
     { 13, TLV_U64, offsetof(struct container_stats, disk_written) },
+    { .type = TLV_END },
+};
+
+const struct tlv_row container_update_rows[] = {
+    { 1, TLV_STR, offsetof(struct container_update, container) },
+    { 2, TLV_U64, offsetof(struct container_update, vcpus) },
+    { 3, TLV_STRUCT, offsetof(struct container_update, cgroup), cgroup_limits_rows, 0 },
     { .type = TLV_END },
 };

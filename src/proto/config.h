@@ -34,6 +34,7 @@ struct cgroup_limits {
     uint64_t cpu_period_us;          /* 0: 100000 */
     char *cpuset;                    /* "0-1,3"; NULL: all */
     int64_t oom_score_adj;
+    uint64_t memory_taken; /* of the machine, by its balloon: bytes that nothing may count on */
 };
 
 /* Capabilities, seccomp and the rest that is applied to a process just before execve(). */
@@ -126,6 +127,13 @@ struct proc_row {
     uint64_t threads;
 };
 
+/* MSG_CONTAINER_UPDATE: other limits for what runs; oom_score_adj stays what it was */
+struct container_update {
+    char *container;
+    uint64_t vcpus; /* of the machine, to be online; 0: as they are */
+    struct cgroup_limits cgroup;
+};
+
 /* MSG_CONTAINER_PROC_LIST */
 struct proc_list {
     char *container;
@@ -151,9 +159,10 @@ struct container_stats {
     uint64_t disk_written;  /* bytes */
 };
 
-extern const struct tlv_row vm_setup_rows[], container_config_rows[], exec_request_rows[],
-    msg_started_rows[], exit_info_rows[], error_info_rows[], container_signal_rows[],
-    container_ref_rows[], container_stats_rows[], proc_list_rows[], proc_row_rows[];
+extern const struct tlv_row container_update_rows[], cgroup_limits_rows[], vm_setup_rows[],
+    container_config_rows[], exec_request_rows[], msg_started_rows[], exit_info_rows[],
+    error_info_rows[], container_signal_rows[], container_ref_rows[], container_stats_rows[],
+    proc_list_rows[], proc_row_rows[];
 
 /* tlv_decode(), tlv_encode() and tlv_done() with the right table and size. */
 #define config_decode(type, cur, into, e)                                                        \

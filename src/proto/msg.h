@@ -38,6 +38,7 @@ enum msg_type {
     MSG_CONTAINER_CREATE = 0x21, /* struct container_config */
     MSG_CONTAINER_SIGNAL = 0x22, /* struct container_signal */
     MSG_CONTAINER_PROCS = 0x23,  /* struct container_ref; answered with CONTAINER_PROC_LIST */
+    MSG_CONTAINER_UPDATE = 0x26, /* struct container_update; answered with CONTAINER_UPDATED */
     MSG_CONTAINER_STATS = 0x27,  /* struct container_ref; answered with CONTAINER_STATS_DATA */
     MSG_CLOCK = 0x24,            /* i64: wall clock, ns since 1970; after a pause or a restore */
     MSG_SHUTDOWN = 0x25,         /* empty: sync, unmount, answer SHUTDOWN_DONE, power off */
@@ -47,6 +48,7 @@ enum msg_type {
     MSG_CONTAINER_FAILED = 0xa2,     /* struct error_info with .container */
     MSG_CONTAINER_EXITED = 0xa3,     /* struct exit_info with .container: its PID 1 has ended */
     MSG_CONTAINER_PROC_LIST = 0xa4,  /* struct proc_list */
+    MSG_CONTAINER_UPDATED = 0xa8,    /* struct error_info; kind 0: it was done */
     MSG_CONTAINER_STATS_DATA = 0xa7, /* struct container_stats */
     MSG_SHUTDOWN_DONE = 0xa5,        /* empty: disks are clean */
     MSG_LOG = 0xa6,                  /* text of a guest-init diagnostic, one line */
