@@ -10,6 +10,7 @@ import re
 import sys
 
 HEADERS = {"src/proto/config.h": "src/proto/config.c", "src/proto/archive.h": "src/proto/archive.c",
+           "src/box/update.h": "src/box/update.c",
            "src/box/ctl.h": "src/box/ctl.c"}
 TYPES = {"uint64_t": "u64", "int64_t": "i64", "bool": "bool", "char": "string",
          "struct strv": "strings", "struct bytes": "bytes"}

@@ -15,6 +15,7 @@ const struct tlv_row ctl_request_rows[] = {
     { 5, TLV_U64, offsetof(struct ctl_request, rows) },
     { 6, TLV_BOOL, offsetof(struct ctl_request, attach_stdin) },
     { 7, TLV_BOOL, offsetof(struct ctl_request, attach_output) },
+    { 8, TLV_STRUCT, offsetof(struct ctl_request, update), box_update_rows, 0 },
     { .type = TLV_END },
 };
 

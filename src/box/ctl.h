@@ -21,6 +21,7 @@
 
 #include "box/box.h"
 #include "box/tick.h"
+#include "box/update.h"
 #include "proto/config.h"
 
 enum ctl_op {
@@ -30,17 +31,19 @@ enum ctl_op {
     CTL_STOP = 4,   /* signal (0: the box's), timeout_ns, then KILL; reply when it is stopped */
     CTL_PAUSE = 5,
     CTL_RESUME = 6,
-    CTL_WAIT = 7,   /* reply with exit when the box has ended and its record says so */
-    CTL_PROCS = 8,  /* reply with procs */
-    CTL_RESIZE = 9, /* cols, rows of the main PTY */
-    CTL_STATS = 11, /* reply with stats; those of a paused box are zero */
+    CTL_WAIT = 7,    /* reply with exit when the box has ended and its record says so */
+    CTL_PROCS = 8,   /* reply with procs */
+    CTL_RESIZE = 9,  /* cols, rows of the main PTY */
+    CTL_UPDATE = 10, /* update; replied when the guest has done it and the record says so */
+    CTL_STATS = 11,  /* reply with stats; those of a paused box are zero */
 };
 
 struct ctl_request {
     uint64_t op; /* enum ctl_op */
     uint64_t signal, timeout_ns, cols, rows;
-    bool attach_stdin;  /* CTL_ATTACH: this client feeds stdin (else only watches) */
-    bool attach_output; /* CTL_ATTACH: wants stdout and stderr */
+    bool attach_stdin;        /* CTL_ATTACH: this client feeds stdin (else only watches) */
+    bool attach_output;       /* CTL_ATTACH: wants stdout and stderr */
+    struct box_update update; /* CTL_UPDATE */
 };
 
 struct ctl_reply {

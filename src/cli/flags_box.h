@@ -126,7 +126,17 @@ int box_flags_refuse(const struct box_flags *f, struct err *e) MUST_CHECK;
 int box_flags_fill(const struct box_flags *f, const char *image, const struct image *img,
                    char *const *command, struct box_spec *ret, struct err *e) MUST_CHECK;
 
-/* Parts of it, for `exec` too. */
+/* Parts of it, for `exec` and `container-update` too. */
+
+/* CPUs, memory, disk size and the limits within them. */
+int flags_limits(const struct box_flags *f, struct box_spec *s, struct err *e) MUST_CHECK;
+
+/* The same flags where they were given, as a change of `now`. pids_limit is FLAG_NOT_GIVEN when
+ * it was not. *ret is the caller's: box_update_done(). */
+#define FLAG_NOT_GIVEN INT64_MIN
+struct box_update;
+int flags_update(const struct box_flags *f, const struct box_spec *now, struct box_update *ret,
+                 struct err *e) MUST_CHECK;
 
 /* docker's --env-file and --env: later ones replace earlier ones; "K" takes the value of this
  * process's environment, or removes K. */

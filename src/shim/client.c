@@ -156,6 +156,13 @@ static int do_procs(struct client *c, struct err *e)
     return 0;
 }
 
+static int do_update(struct client *c, struct ctl_request *req, struct err *e)
+{
+    int r = refuse_unless_running(c->sh, e);
+
+    return r < 0 ? r : update_begin(c->sh, &req->update, e);
+}
+
 static void resize(struct shim *sh, uint64_t cols, uint64_t rows)
 {
     uint8_t size[4];
@@ -178,7 +185,7 @@ static int do_resize(struct client *c, const struct ctl_request *req, struct err
 }
 
 /* Answers, or leaves the client waiting. */
-static int request_run(struct client *c, const struct ctl_request *req, struct err *e)
+static int request_run(struct client *c, struct ctl_request *req, struct err *e)
 {
     int r;
 
@@ -207,6 +214,8 @@ static int request_run(struct client *c, const struct ctl_request *req, struct e
         return do_procs(c, e);
     case CTL_RESIZE:
         return do_resize(c, req, e);
+    case CTL_UPDATE:
+        return do_update(c, req, e);
     case CTL_STATS:
         r = refuse_unless_running(c->sh, e);
         return r < 0 ? r : stats_ask(c->sh, e);

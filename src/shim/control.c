@@ -172,6 +172,8 @@ static int on_message(void *user, const struct msg *m, struct err *e)
         return on_proc_list(sh, c, e);
     case MSG_CONTAINER_STATS_DATA:
         return stats_answer(sh, c, e);
+    case MSG_CONTAINER_UPDATED:
+        return update_answer(sh, c, e);
     case MSG_SHUTDOWN_DONE:
         shim_disks_clean(sh);
         return 0;
@@ -241,6 +243,7 @@ void control_done(struct shim *sh)
 {
     loop_timer_cancel(sh->loop, &sh->control.procs_timer);
     stats_done(sh);
+    update_done(sh);
     str_done(&sh->control.out);
     msg_reader_done(&sh->control.in);
 }

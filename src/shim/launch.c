@@ -22,6 +22,8 @@
 #define STALL_CPU   (30 * NS_PER_S)
 #define STALL_CLOCK (60 * NS_PER_S)
 
+#define CPUS_LATER 16 /* what container-update may want of a box that was started with less */
+
 /* ---- the box ----------------------------------------------------------- */
 
 static int make_dir(int dirfd, const char *name, struct err *e)
@@ -186,6 +188,7 @@ static int start_vm(struct shim *sh, const struct guest_files *guest, int vm_fd,
         .accel_cache_dir = cache,
         .memory_bytes = spec->memory_bytes,
         .vcpus = spec->cpus <= VM_VCPUS_MAX ? (unsigned)spec->cpus : VM_VCPUS_MAX + 1,
+        .vcpus_max = spec->cpus < CPUS_LATER ? CPUS_LATER : (unsigned)spec->cpus,
         .kernel = guest->kernel,
         .initramfs = guest->initramfs,
         .channel_fd = vm_fd,
@@ -201,7 +204,11 @@ static int start_vm(struct shim *sh, const struct guest_files *guest, int vm_fd,
     r = vm_accel_parse(spec->accel ? spec->accel : "auto", &c.accel, e);
     if (r == 0)
         r = sh->engine->start(&c, sh->loop, &sh->listener, &sh->vm, e);
-    return r < 0 ? err_ctx(e, "VM boot failed") : 0;
+    if (r < 0)
+        return err_ctx(e, "VM boot failed");
+    sh->update.vcpus_max = sh->engine->vcpus_max(sh->vm);
+    sh->update.memory_bytes = spec->memory_bytes;
+    return 0;
 }
 
 /* ---- the channel ------------------------------------------------------- */

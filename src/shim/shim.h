@@ -14,7 +14,7 @@
  *   config.c    spec -> what the guest is told           workload.c  main's streams and log
  *   end.c       outcomes, the way down                   client.c    ctl.sock, attached clients
  *   stop.c      stop, kill, pause, resume                relay.c     exec, pty, vsock sockets
- *   stats.c     what the guest has counted
+ *   stats.c     what the guest has counted               update.c    other limits
  */
 #pragma once
 
@@ -86,6 +86,16 @@ struct stats {
     struct timer timer; /* a guest that does not answer */
 };
 
+struct updating {
+    unsigned vcpus_max;    /* what the machine was started with */
+    uint64_t memory_bytes; /* likewise */
+    bool busy;             /* the guest was asked for `what` */
+    struct box_update what;
+    struct timer timer;
+    struct vm_reply reply; /* of the balloon */
+    bool balloon_busy, balloon_again;
+};
+
 struct shim {
     struct loop *loop; /* borrowed */
     const struct vm_engine *engine;
@@ -123,6 +133,7 @@ struct shim {
     struct pausing pausing;
     struct stats stats;
     struct relays relays;
+    struct updating update;
 };
 
 /* ---- launch.c ---- */
@@ -205,6 +216,15 @@ int shim_pause(struct shim *sh, bool pause, struct err *e) MUST_CHECK;
 int stats_ask(struct shim *sh, struct err *e) MUST_CHECK;
 int stats_answer(struct shim *sh, struct cur c, struct err *e) MUST_CHECK;
 void stats_done(struct shim *sh);
+
+/* ---- update.c ---- */
+
+/* Refused with *e, or begun (the update is taken over): clients are told when it is done. */
+int update_begin(struct shim *sh, struct box_update *update, struct err *e) MUST_CHECK;
+int update_answer(struct shim *sh, struct cur c, struct err *e) MUST_CHECK;
+/* The balloon is to follow the record. */
+void update_balloon(struct shim *sh);
+void update_done(struct shim *sh);
 
 /* ---- client.c ---- */
 

@@ -31,3 +31,4 @@ Groups complete their commands, and the options of these.
   --no-trunc
   $ bash try.sh cont
   container
+  container-update

@@ -32,6 +32,7 @@ static struct {
     bool running, paused, fail_start;
     int channel_fd, starts;
     uint64_t cpu_ns;
+    uint64_t memory; /* of its balloon */
 } fake;
 
 static void guest_start(int fd);
@@ -106,6 +107,18 @@ static void fake_resume(struct vm *vm UNUSED, struct vm_reply *reply)
     loop_timer(loop, &reply_timer, 0);
 }
 
+static unsigned fake_vcpus_max(const struct vm *vm UNUSED)
+{
+    return 4;
+}
+
+static void fake_set_memory(struct vm *vm UNUSED, uint64_t bytes, struct vm_reply *reply)
+{
+    fake.memory = bytes;
+    fake.reply = reply;
+    loop_timer(loop, &reply_timer, 0);
+}
+
 static pid_t fake_pid(const struct vm *vm UNUSED)
 {
     return 4711;
@@ -134,6 +147,8 @@ static const struct vm_engine engine = {
     .pause = fake_pause,
     .resume = fake_resume,
     .kill = fake_kill,
+    .set_memory = fake_set_memory,
+    .vcpus_max = fake_vcpus_max,
     .pid = fake_pid,
     .accel = fake_accel,
     .stats = fake_stats,

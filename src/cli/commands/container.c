@@ -1,9 +1,26 @@
 #include "cli/command.h"
 
 static const struct command *const container_sub[] = {
-    &cmd_attach, &cmd_create, &cmd_exec,    &cmd_inspect, &cmd_kill, &cmd_logs,  &cmd_ps,
-    &cmd_pause,  &cmd_rename, &cmd_restart, &cmd_rm,      &cmd_run,  &cmd_start, &cmd_stats,
-    &cmd_stop,   &cmd_top,    &cmd_unpause, &cmd_wait,    NULL,
+    &cmd_attach,
+    &cmd_create,
+    &cmd_exec,
+    &cmd_inspect,
+    &cmd_kill,
+    &cmd_logs,
+    &cmd_ps,
+    &cmd_pause,
+    &cmd_rename,
+    &cmd_restart,
+    &cmd_rm,
+    &cmd_run,
+    &cmd_start,
+    &cmd_stats,
+    &cmd_stop,
+    &cmd_top,
+    &cmd_unpause,
+    &cmd_wait,
+    &cmd_container_update,
+    NULL,
 };
 
 const struct command cmd_container = {
