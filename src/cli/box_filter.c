@@ -1,6 +1,8 @@
 #include "cli/box_filter.h"
 
+#include "cli/log_view.h"
 #include "util/parse.h"
+#include "util/time.h"
 
 #include <regex.h>
 #include <string.h>
@@ -129,6 +131,11 @@ static int check_value(const char *text, struct err *e)
     return 0;
 }
 
+static bool match_no_label(const char *value, const void *arg)
+{
+    return !match_label(value, arg);
+}
+
 /* The moment the named box was made. */
 static int moment(const struct box_list *all, const char *name, int64_t *ret, struct err *e)
 {
@@ -157,6 +164,9 @@ int box_filter_init(struct box_filter *f, const struct show_filters *filters,
             r = moment(all, text + 7, &f->before_ns, e);
         else if (r >= 0 && !strncmp(text, "since=", 6))
             r = moment(all, text + 6, &f->since_ns, e);
+        else if (r >= 0 && !strncmp(text, "until=", 6) &&
+                 log_moment(text + 6, time_real_ns(), &f->until_ns, e) < 0)
+            r = err_ctx(e, "invalid filter 'until'");
         if (r < 0)
             return r;
     }
@@ -176,10 +186,12 @@ bool box_filter_match(const struct box_filter *f, const struct box_brief *box)
     };
 
     if ((f->before_ns && box->created_ns >= f->before_ns) ||
-        (f->since_ns && box->created_ns <= f->since_ns))
+        (f->since_ns && box->created_ns <= f->since_ns) ||
+        (f->until_ns && box->created_ns >= f->until_ns))
         return false;
     for (size_t i = 0; i < ARRAY_LEN(any); i++)
         if (!show_filters_any(f->filters, any[i].key, any[i].match, box))
             return false;
-    return show_filters_all(f->filters, "label", match_label, box);
+    return show_filters_all(f->filters, "label", match_label, box) &&
+           show_filters_all(f->filters, "label!", match_no_label, box);
 }

@@ -9,11 +9,12 @@ extern const char *const box_filter_keys[];
 
 /* What filters refer to, looked up once. */
 struct box_filter {
-    const struct show_filters *filters; /* borrowed */
-    int64_t before_ns, since_ns;        /* 0: none */
+    const struct show_filters *filters;    /* borrowed */
+    int64_t before_ns, since_ns, until_ns; /* 0: none */
 };
 
-/* Check the values, and look up the boxes that before= and since= name. */
+/* Check the values, and look up the boxes that before= and since= name. Those of `prune` are
+ * known as well: label!=, until= (a moment). */
 int box_filter_init(struct box_filter *f, const struct show_filters *filters,
                     const struct box_list *all, struct err *e) MUST_CHECK;
 

@@ -2,6 +2,7 @@
 #include "cli/box_filter.h"
 #include "cli/box_inspect.h"
 #include "cli/box_row.h"
+#include "cli/port_list.h"
 #include "cli/proc_table.h"
 #include "cli/stats_row.h"
 
@@ -421,6 +422,42 @@ static void test_stats(void **state UNUSED)
     expect_stats(&v, "0123456789ab|0123456789ab|web|--|-- / --|--|--|--|--|--|--\n");
 }
 
+static void expect_ports(const json_t *ports, const char *only, const char *want)
+{
+    autostr out = STR_INIT(0);
+    struct err e;
+
+    if (port_list(ports, only, "web", &out, &e) < 0)
+        assert_string_equal(e.text, want);
+    else
+        assert_string_equal(str_c(&out), want);
+}
+
+static void test_ports(void **state UNUSED)
+{
+    json_t *ports =
+        json_pack("{s:[{s:s, s:s}, {s:s, s:s}], s:[{s:s, s:s}], s:[{s:s, s:s}], s:n, s:[]}",
+                  "80/tcp", "HostIp", "0.0.0.0", "HostPort", "8080", "HostIp", "::", "HostPort",
+                  "8080", "443/tcp", "HostIp", "127.0.0.1", "HostPort", "9", "53/udp", "HostIp",
+                  "", "HostPort", "5353", "81/tcp", "82/tcp");
+
+    expect_ports(ports, NULL,
+                 "53/udp -> :5353\n80/tcp -> 0.0.0.0:8080\n80/tcp -> [::]:8080\n"
+                 "443/tcp -> 127.0.0.1:9\n");
+    expect_ports(ports, "80", "0.0.0.0:8080\n[::]:8080\n");
+    expect_ports(ports, "80/tcp", "0.0.0.0:8080\n[::]:8080\n");
+    expect_ports(ports, "53/udp", ":5353\n");
+    expect_ports(ports, "53", "No public port '53' published for web");
+    expect_ports(ports, "81", "No public port '81' published for web");
+    expect_ports(ports, "82/tcp", "No public port '82/tcp' published for web");
+    expect_ports(ports, "http", "invalid port (http)");
+    expect_ports(ports, "70000", "invalid port (70000)");
+    expect_ports(ports, "", "invalid port ()");
+    json_decref(ports);
+    expect_ports(NULL, NULL, "");
+    expect_ports(NULL, "80", "No public port '80' published for web");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -429,6 +466,7 @@ int main(void)
         cmocka_unit_test(test_size),        cmocka_unit_test(test_text_that_is_no_utf8),
         cmocka_unit_test(test_filters),     cmocka_unit_test(test_inspect),
         cmocka_unit_test(test_procs),       cmocka_unit_test(test_stats),
+        cmocka_unit_test(test_ports),
     };
 
     (void)setlocale(LC_CTYPE, "C.UTF-8");

@@ -9,6 +9,7 @@ static const struct command *const container_sub[] = {
     &cmd_logs,
     &cmd_ps,
     &cmd_pause,
+    &cmd_port,
     &cmd_rename,
     &cmd_restart,
     &cmd_rm,

@@ -1,12 +1,6 @@
 #include "cli/confirm.h"
-#include "cli/images.h"
-#include "db/event.h"
-#include "oci/cache.h"
-#include "oci/store.h"
-#include "show/human.h"
-#include "util/log.h"
-
-#include <ctype.h>
+#include "cli/prune.h"
+#include "db/db.h"
 
 struct prune_args {
     bool all, force;
@@ -22,104 +16,23 @@ static const struct opt prune_opts[] = {
     { .type = OPT_END },
 };
 
-struct prune {
-    struct cli *cli;
-    uint64_t freed;
-    bool some; /* the title has been printed */
-};
-
-/* docker begins these lines with a small letter. */
-static void print_line(void *ctx, const char *line)
-{
-    struct prune *p = ctx;
-
-    if (!p->some)
-        fputs("Deleted Images:\n", p->cli->out);
-    p->some = true;
-    fprintf(p->cli->out, "%c%s\n", tolower((unsigned char)line[0]), line + 1);
-}
-
-/* What boxes use stays; so does what somebody else has just removed. */
-static int remove_one(struct prune *p, struct db *db, const char *id, struct err *e)
-{
-    autofd int lock = store_lock(p->cli->home, e);
-    int r;
-
-    if (lock < 0)
-        return lock;
-    r = image_evict(db, p->cli->home, id, print_line, p, &p->freed, e);
-    if (r != -ERR_STATE && r != -ERR_NOT_FOUND)
-        return r;
-    err_clear(e);
-    return 0;
-}
-
-static int remove_images(struct prune *p, struct db *db, const struct prune_args *args,
-                         const struct show_filters *filters, struct err *e)
-{
-    bool all = args->all || show_filters_has(filters, "dangling");
-    struct image_list list = { 0 };
-    struct image_filter filter;
-    int r;
-
-    r = image_filter_init(&filter, filters, db, p->cli->home, e);
-    if (r >= 0)
-        r = image_list(db, p->cli->home, &list, e);
-    for (size_t i = 0; r >= 0 && i < list.n; i++)
-        if ((all || !list.v[i]->references[0]) && image_filter_match(&filter, list.v[i]))
-            r = remove_one(p, db, list.v[i]->id, e);
-    image_list_done(&list);
-    return r;
-}
-
-/* Broken downloads, what kill -9 left, and root file systems beyond their limits. */
-static int remove_rest(struct prune *p, struct db *db, const struct cache_limits *limits,
-                       struct err *e)
-{
-    uint64_t swept = 0, trimmed = 0;
-    int r;
-
-    r = cache_sweep(db, p->cli->home, &swept, e);
-    if (r == 0)
-        r = cache_trim_rootfs(db, p->cli->home, limits, &trimmed, e);
-    p->freed += swept + trimmed;
-    return r;
-}
-
-static void tell_pruned(struct db *db, uint64_t freed)
-{
-    char bytes[32];
-    const struct event_attr attr = { "reclaimed", bytes };
-    const struct event ev = {
-        .type = "image", .action = "prune", .actor_id = "", .attrs = &attr, .attrs_n = 1
-    };
-    struct err e;
-
-    (void)snprintf(bytes, sizeof(bytes), "%llu", (unsigned long long)freed);
-    if (event_add(db, &ev, &e) < 0)
-        log_warn("event 'prune': %s", e.text);
-}
-
 static int prune(struct cli *cli, const struct prune_args *args,
                  const struct show_filters *filters, const struct cache_limits *limits,
                  struct err *e)
 {
-    struct prune p = { .cli = cli };
-    autostr size = STR_INIT(64);
+    struct prune p = {
+        .cli = cli, .filters = filters, .all_images = args->all, .limits = *limits
+    };
     autoptr(db) db = NULL;
     int r;
 
     r = db_open(cli->home, &db, e);
+    p.db = db;
     if (r >= 0)
-        r = remove_images(&p, db, args, filters, e);
+        r = prune_images(&p, e);
     if (r >= 0)
-        r = remove_rest(&p, db, limits, e);
-    if (r < 0)
-        return r;
-    tell_pruned(db, p.freed);
-    human_size(p.freed, &size);
-    fprintf(cli->out, "%sTotal reclaimed space: %s\n", p.some ? "\n" : "", str_c(&size));
-    return 0;
+        prune_total(&p);
+    return r;
 }
 
 static int prune_run(struct cli *cli, const void *own_args, int argc UNUSED, char **argv UNUSED,

@@ -3,6 +3,7 @@
 static const struct command *const system_sub[] = {
     &cmd_df,
     &cmd_info,
+    &cmd_system_prune,
     NULL,
 };
 
