@@ -27,8 +27,8 @@ What users see when they type something wrong. Nothing here needs a box.
   !
   ! Run 'a3s-box --help' for more information
   [1]
-  $ a3s-box stats
-  ! Error: unknown command: a3s-box stats (docker's is not supported)
+  $ a3s-box swarm
+  ! Error: unknown command: a3s-box swarm (docker's is not supported)
   !
   ! Run 'a3s-box --help' for more information
   [1]
