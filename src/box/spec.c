@@ -60,6 +60,7 @@ static const struct member members[] = {
     N(K_I64, "memory_swap_max", limits.memory_swap_max),
     N(K_U64, "pids_max", limits.pids_max),
     N(K_U64, "cpu_weight", limits.cpu_weight),
+    M(K_U64, cpu_shares),
     N(K_U64, "cpu_quota_us", limits.cpu_quota_us),
     N(K_U64, "cpu_period_us", limits.cpu_period_us),
     N(K_STR, "cpuset", limits.cpuset),

@@ -50,6 +50,7 @@ struct box_spec {
     uint64_t shm_bytes;                          /* 0: 64 MiB */
     struct tlv_list ulimits;                     /* struct box_ulimit */
     struct cgroup_limits limits;
+    uint64_t cpu_shares;  /* docker's number for limits.cpu_weight, as given; 0: none */
     struct strv add_host; /* "name:ip" */
     struct strv dns, dns_search, dns_option;
     char *network; /* "none" */

@@ -12,6 +12,7 @@ const struct tlv_row box_update_rows[] = {
     { 4, TLV_STRUCT, offsetof(struct box_update, limits), cgroup_limits_rows, 0 },
     { 5, TLV_STR, offsetof(struct box_update, restart_policy) },
     { 6, TLV_U64, offsetof(struct box_update, restart_max) },
+    { 7, TLV_U64, offsetof(struct box_update, cpu_shares) },
     { .type = TLV_END },
 };
 
@@ -69,6 +70,8 @@ int box_update_apply(const struct box_update *u, const struct box_spec *spec,
         ret->cpus = u->cpus;
     if (u->set & UPDATE_MEMORY)
         ret->memory_bytes = u->memory_bytes;
+    if (u->set & UPDATE_CPU_WEIGHT)
+        ret->cpu_shares = u->cpu_shares;
     if (ret->limits.memory_low > ret->memory_bytes)
         return err_set(e, ERR_INVALID,
                        "Minimum memory limit can not be less than memory reservation limit");

@@ -25,6 +25,7 @@ struct box_update {
     struct cgroup_limits limits;
     char *restart_policy; /* NULL: no */
     uint64_t restart_max;
+    uint64_t cpu_shares;
 };
 
 extern const struct tlv_row box_update_rows[];

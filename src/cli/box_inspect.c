@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#define CPU_PERIOD_US UINT64_C(100000) /* of --cpus */
+
 /* ---- Go's types, where they show in templates ---- */
 
 static void ulimit_text(const json_t *v, struct str *out)
@@ -226,15 +228,27 @@ static json_int_t swap_total(const struct box_spec *s)
     return swap > 0 ? swap + (json_int_t)s->memory_bytes : swap;
 }
 
+/* --cpus 1.5 is kept as two CPUs and a quota: the billionths it was; 0: a whole number, or a
+ * quota that was asked for. */
+static json_int_t cpu_fraction(const struct box_spec *s)
+{
+    uint64_t quota = s->limits.cpu_quota_us, period = s->limits.cpu_period_us;
+
+    if (period != CPU_PERIOD_US || quota % period == 0 || quota / period + 1 != s->cpus)
+        return 0;
+    return (json_int_t)(quota * (1000000000 / CPU_PERIOD_US));
+}
+
 static void set_limits(json_t *o, const struct box_spec *s)
 {
     const struct cgroup_limits *l = &s->limits;
+    json_int_t fraction = cpu_fraction(s);
 
-    cli_set(o, "CpuShares", json_integer(0));
+    cli_set(o, "CpuShares", json_integer((json_int_t)s->cpu_shares));
     cli_set(o, "Memory", json_integer((json_int_t)s->memory_bytes));
-    cli_set(o, "NanoCpus", json_integer((json_int_t)s->cpus * 1000000000));
-    cli_set(o, "CpuPeriod", json_integer((json_int_t)l->cpu_period_us));
-    cli_set(o, "CpuQuota", json_integer((json_int_t)l->cpu_quota_us));
+    cli_set(o, "NanoCpus", json_integer(fraction ? fraction : (json_int_t)s->cpus * 1000000000));
+    cli_set(o, "CpuPeriod", json_integer(fraction ? 0 : (json_int_t)l->cpu_period_us));
+    cli_set(o, "CpuQuota", json_integer(fraction ? 0 : (json_int_t)l->cpu_quota_us));
     cli_set(o, "CpusetCpus", text(l->cpuset));
     cli_set(o, "MemoryReservation", json_integer((json_int_t)l->memory_low));
     cli_set(o, "MemorySwap", json_integer(swap_total(s)));

@@ -97,6 +97,7 @@ static int fill_cpu_limits(const struct box_flags *f, struct box_spec *s, struct
                        (long long)f->cpu_shares);
     if (f->cpu_shares)
         l->cpu_weight = 1 + ((uint64_t)f->cpu_shares - 2) * 9999 / 262142;
+    s->cpu_shares = (uint64_t)f->cpu_shares;
     if (f->cpu_period && (f->cpu_period < 1000 || f->cpu_period > 1000000))
         return err_set(e, ERR_INVALID,
                        "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s "
@@ -157,6 +158,7 @@ static void take_cpus(const struct box_flags *f, const struct box_spec *s, struc
     u->limits.cpu_quota_us = s->limits.cpu_quota_us;
     u->limits.cpu_period_us = s->limits.cpu_period_us;
     u->limits.cpu_weight = s->limits.cpu_weight;
+    u->cpu_shares = s->cpu_shares;
     if (f->cpus) { /* a fraction is a quota, a whole number is none */
         u->set |= UPDATE_CPUS | UPDATE_CPU_QUOTA | UPDATE_CPU_PERIOD;
         u->cpus = s->cpus;

@@ -271,7 +271,9 @@ static void test_inspect(void **state UNUSED)
           "stopped cold "
           "/home/boxes/eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee/"
           "sockets/ctl.sock" },
-        { "{{.HostConfig.MemorySwap}}", "300" },
+        { "{{.HostConfig.MemorySwap}} {{.HostConfig.NanoCpus}} {{.HostConfig.CpuQuota}} "
+          "{{.HostConfig.CpuShares}}",
+          "300 1250000000 0 512" },
         { "{{if .State.Running}}up{{else}}down{{end}} {{json .NetworkSettings.Ports}}",
           "down {}" },
         { "{{range $k, $v := .NetworkSettings.Networks}}{{$k}}:{{$v.IPAddress}}{{end}}",
@@ -283,6 +285,10 @@ static void test_inspect(void **state UNUSED)
 
     box->spec.stop_signal = 15;
     box->spec.memory_bytes = 100;
+    box->spec.cpus = 2;
+    box->spec.limits.cpu_period_us = 100000;
+    box->spec.limits.cpu_quota_us = 125000;
+    box->spec.cpu_shares = 512;
     box->spec.limits.memory_swap_max = 200;
     box->spec.exposed_ports = json_pack("{s:{}}", "80/tcp");
     box->spec.image_volumes = json_pack("{s:{}}", "/data");
