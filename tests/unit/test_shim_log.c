@@ -13,6 +13,7 @@ static char dir[] = "/tmp/a3s-unit-log-XXXXXX";
 
 static int open_dir(void **state UNUSED)
 {
+    (void)snprintf(dir, sizeof(dir), "/tmp/a3s-unit-log-XXXXXX");
     return mkdtemp(dir) ? 0 : -1;
 }
 
@@ -205,15 +206,227 @@ static void much_is_written_in_batches(void **state UNUSED)
     assert_int_equal(lines(), 20000);
 }
 
+/* ---- rotation ---- */
+
+struct files {
+    struct json_log log;
+    struct log_files files;
+    struct loop *loop;
+};
+
+static void files_start(struct files *f, const struct log_config *c)
+{
+    struct err e;
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    assert_int_equal(loop_new(&f->loop, &e), 0);
+    assert_int_equal(json_log_open(&f->log, fd, LOG_FILE, &e), 0);
+    assert_int_equal(log_files_open(&f->files, fd, c, &e), 0);
+    f->log.files = &f->files;
+    log_files_compress(&f->files, f->loop, getenv("LOG_HELPER"));
+}
+
+static void files_end(struct files *f)
+{
+    json_log_close(&f->log);
+    log_files_close(&f->files);
+    loop_free(f->loop);
+}
+
+/* Line number n of `len` bytes with the newline. */
+static void add_number(struct files *f, int n, int len)
+{
+    char text[200];
+    struct err e;
+
+    (void)snprintf(text, sizeof(text), "%0*d\n", len - 1, n);
+    add(&f->log, JSON_LOG_STDOUT, text);
+    if (n % 3 == 0)
+        assert_int_equal(json_log_flush(&f->log, &e), 0);
+}
+
+/* Which numbers there are, "1.gz 2.gz 3": in order. */
+static char *numbers(void)
+{
+    autostr text = STR_INIT(0);
+
+    for (uint64_t n = 1; n < 1000; n++) {
+        for (int gz = 0; gz < 2; gz++) {
+            char name[LOG_NAME_LEN];
+            autofree char *path = NULL;
+
+            log_file_name(n, gz, name);
+            path = str_format("%s/%s", dir, name);
+            if (access(path, F_OK) == 0)
+                assert_true(
+                    str_addf(&text, "%s%d%s", text.len ? " " : "", (int)n, gz ? ".gz" : ""));
+        }
+    }
+    return str_take(&text);
+}
+
+static void assert_numbers(const char *want)
+{
+    autofree char *have = numbers();
+
+    assert_string_equal(have, want);
+}
+
+static struct str read_log(uint64_t number)
+{
+    char name[LOG_NAME_LEN] = LOG_FILE;
+    autofree char *path = NULL;
+    struct str text = STR_INIT(64 << 20);
+    struct err e;
+
+    if (number)
+        log_file_name(number, false, name);
+    path = str_format("%s/%s", dir, name);
+    assert_int_equal(fs_read_file(AT_FDCWD, path, &text, &e), 0);
+    return text;
+}
+
+static void wait_job(struct files *f)
+{
+    struct err e;
+
+    while (f->files.job.pid)
+        assert_true(loop_turn(f->loop, 20000, &e) > 0);
+}
+
+/* Every line is in one file, in order; no file is longer than it may be. */
+static void full_files_are_rotated(void **state UNUSED)
+{
+    const struct log_config c = { .max_bytes = 1000, .max_files = 100 };
+    struct files f;
+    int next = 0;
+    struct err e;
+
+    files_start(&f, &c);
+    for (int n = 0; n < 200; n++)
+        add_number(&f, n, 20);
+    assert_int_equal(json_log_flush(&f.log, &e), 0);
+    files_end(&f);
+    for (uint64_t i = 1; i <= f.files.number; i++) {
+        struct str text = read_log(i == f.files.number ? 0 : i);
+        char want[100];
+
+        assert_true(text.len <= 1000 && text.len > (i == f.files.number ? 0U : 800U));
+        for (const char *p = text.p; *p; p = strchr(p, '\n') + 1, next++) {
+            (void)snprintf(want, sizeof(want), "{\"log\":\"%019d\\n\",\"stream\":\"stdout\",",
+                           next);
+            assert_int_equal(strncmp(p, want, strlen(want)), 0);
+        }
+        str_done(&text);
+    }
+    assert_int_equal(next, 200);
+    assert_true(f.files.number > 10);
+}
+
+static void old_files_are_dropped_and_compressed(void **state UNUSED)
+{
+    const struct log_config c = { .max_bytes = 1000, .max_files = 4, .compress = true };
+    const struct log_config fewer = { .max_bytes = 1000, .max_files = 2, .compress = true };
+    struct files f;
+    struct err e;
+    autofree char *path = NULL, *tmp = NULL;
+
+    files_start(&f, &c);
+    for (int n = 0; f.files.number < 6; n++) {
+        add_number(&f, n, 20);
+        wait_job(&f);
+    }
+    assert_numbers("3.gz 4.gz 5.gz");
+    files_end(&f);
+
+    /* A process that was killed leaves a half file, and both names of one. */
+    path = str_format("%s/" LOG_FILE ".4", dir);
+    tmp = str_format("%s/" LOG_FILE_TMP, dir);
+    assert_int_equal(fs_write_file(AT_FDCWD, path, "x\n", 2, 0600, &e), 0);
+    assert_int_equal(fs_write_file(AT_FDCWD, tmp, "x", 1, 0600, &e), 0);
+    files_start(&f, &c);
+    assert_int_equal(f.files.number, 6);
+    assert_numbers("3.gz 4.gz 5.gz");
+    assert_int_equal(access(tmp, F_OK), -1);
+    files_end(&f);
+    files_start(&f, &fewer);
+    assert_numbers("5.gz");
+    files_end(&f);
+}
+
+/* Nobody waits for the compressor; what it has not done when the box ends the next run does. */
+static void the_compressor_may_be_slow(void **state UNUSED)
+{
+    const struct log_config c = { .max_bytes = 1000, .max_files = 3, .compress = true };
+    struct files f;
+
+    files_start(&f, &c);
+    for (int n = 0; f.files.number < 50; n++)
+        add_number(&f, n, 20); /* the loop does not turn */
+    assert_numbers("48 49");
+    files_end(&f);
+    assert_numbers("48 49");
+    files_start(&f, &c);
+    wait_job(&f);
+    assert_numbers("48.gz 49.gz");
+    files_end(&f);
+}
+
+static void one_file_starts_afresh(void **state UNUSED)
+{
+    const struct log_config c = { .max_bytes = 1000, .max_files = 1 };
+    struct files f;
+    struct str text;
+
+    files_start(&f, &c);
+    for (int n = 0; n < 99; n++)
+        add_number(&f, n, 20);
+    files_end(&f);
+    assert_numbers("");
+    text = read_log(0);
+    assert_true(text.len <= 1000);
+    assert_non_null(strstr(text.p, "0096\\n"));
+    str_done(&text);
+}
+
+static void attributes_are_in_every_entry(void **state UNUSED)
+{
+    struct json_log log;
+    struct err e;
+    autofree char *text = NULL;
+
+    log_start(&log);
+    log.attrs = "{\"tag\":\"web\"}";
+    add(&log, JSON_LOG_STDERR, "a\nb");
+    json_log_end(&log);
+    assert_int_equal(json_log_flush(&log, &e), 0);
+    json_log_close(&log);
+    text = content();
+    assert_int_equal(strncmp(text,
+                             "{\"log\":\"a\\n\",\"stream\":\"stderr\",\"attrs\":{\"tag\":"
+                             "\"web\"},\"time\":\"20",
+                             63),
+                     0);
+    assert_int_equal(lines(), 2);
+    assert_entry(1, "log", "b");
+}
+
+#define in_dir(fn) cmocka_unit_test_setup_teardown(fn, open_dir, remove_dir)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lines_are_entries_whatever_the_pieces),
-        cmocka_unit_test(bytes_are_escaped_as_docker_does),
-        cmocka_unit_test(long_lines_are_cut_at_16k),
-        cmocka_unit_test(a_full_disk_loses_entries_and_counts_them),
-        cmocka_unit_test(much_is_written_in_batches),
+        in_dir(lines_are_entries_whatever_the_pieces),
+        in_dir(bytes_are_escaped_as_docker_does),
+        in_dir(long_lines_are_cut_at_16k),
+        in_dir(a_full_disk_loses_entries_and_counts_them),
+        in_dir(much_is_written_in_batches),
+        in_dir(full_files_are_rotated),
+        in_dir(old_files_are_dropped_and_compressed),
+        in_dir(the_compressor_may_be_slow),
+        in_dir(one_file_starts_afresh),
+        in_dir(attributes_are_in_every_entry),
     };
 
-    return cmocka_run_group_tests(tests, open_dir, remove_dir);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
