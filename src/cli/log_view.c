@@ -98,6 +98,38 @@ int log_moment(const char *text, int64_t now_ns, int64_t *ret_ns, struct err *e)
 
 /* ---- entries ---- */
 
+/* As Go's url.QueryEscape(). */
+static void put_escaped(FILE *to, const char *text)
+{
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+        bool letter = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z');
+
+        if (letter || (*p >= '0' && *p <= '9') || strchr("-_.~", *p))
+            (void)fputc(*p, to); /* main checks the stream */
+        else if (*p == ' ')
+            (void)fputc('+', to);
+        else
+            fprintf(to, "%%%02X", *p);
+    }
+}
+
+/* docker: "k=v,k=v ", by key. The shim writes them in that order. */
+static void put_attrs(FILE *to, json_t *attrs)
+{
+    const char *key, *between = "";
+    json_t *value;
+
+    json_object_foreach(attrs, key, value)
+    {
+        (void)fputs(between, to);
+        put_escaped(to, key);
+        (void)fputc('=', to);
+        put_escaped(to, json_is_string(value) ? json_string_value(value) : "");
+        between = ",";
+    }
+    (void)fputc(' ', to);
+}
+
 static void print_entry(struct view *v, const json_t *entry)
 {
     const json_t *log = json_object_get(entry, "log");
@@ -119,7 +151,7 @@ static void print_entry(struct view *v, const json_t *entry)
     if (v->range->timestamps)
         fprintf(to, "%s ", when ? when : "");
     if (v->range->details)
-        (void)fputc(' ', to); /* docker: the attributes of the entry, of which there are none */
+        put_attrs(to, json_object_get(entry, "attrs"));
     (void)fwrite(json_string_value(log), 1, json_string_length(log), to); /* main checks */
 }
 

@@ -100,6 +100,19 @@ static void test_streams(void **state UNUSED)
     expect(&all, "line 1\nline 3\na|line 2\n"); /* %s ends at the NUL byte */
 }
 
+static void test_details(void **state UNUSED)
+{
+    autofd int fd = log_fd();
+    struct log_range r = all;
+
+    r.details = true;
+    put(fd,
+        "{\"log\":\"x\\n\",\"stream\":\"stdout\",\"attrs\":{\"a\":\"1 2\",\"b\":\"\xc3\xa4,=\"},"
+        "\"time\":\"2026-11-22T13:33:16Z\"}\n");
+    put_entry(fd, 1, "stdout");
+    expect(&r, "a=1+2,b=%C3%A4%2C%3D x\n line 1\n|");
+}
+
 static void test_range(void **state UNUSED)
 {
     autofd int fd = log_fd();
@@ -420,11 +433,17 @@ static void test_moments(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        in_dir(test_streams),         in_dir(test_range),
-        in_dir(test_long_tail),       in_dir(test_follow),
-        in_dir(test_follow_until),    in_dir(test_old_files),
-        in_dir(test_tail_over_files), in_dir(test_damaged),
-        in_dir(test_follow_rotation), cmocka_unit_test(test_moments),
+        in_dir(test_streams),
+        in_dir(test_details),
+        in_dir(test_range),
+        in_dir(test_long_tail),
+        in_dir(test_follow),
+        in_dir(test_follow_until),
+        in_dir(test_old_files),
+        in_dir(test_tail_over_files),
+        in_dir(test_damaged),
+        in_dir(test_follow_rotation),
+        cmocka_unit_test(test_moments),
     };
 
     (void)setenv("TZ", "UTC", 1);
