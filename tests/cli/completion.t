@@ -31,4 +31,5 @@ Groups complete their commands, and the options of these.
   --no-trunc
   $ bash try.sh cont
   container
+  container-prune
   container-update

@@ -88,6 +88,21 @@ Filters are of boxes and images; images with a name stay without -a.
   $ a3s-box images -q | wc -l
   2
 
+container-prune is about boxes alone.
+
+  $ a3s-box create --name old two:1 /bin/more
+  <ID>
+  $ a3s-box container-prune </dev/null
+  WARNING! This will remove all boxes that do not run.
+  Are you sure you want to continue? [y/N] Total reclaimed space: 0B
+  $ a3s-box container prune -f --filter label!=keep
+  Deleted Containers:
+  <ID>
+  
+  Total reclaimed space: <any>kB
+  $ a3s-box container prune -f --filter label!=keep
+  Total reclaimed space: 0B
+
 The images of boxes that stay are kept; then nothing is left.
 
   $ a3s-box system prune -a -f --filter label!=keep

@@ -10,6 +10,7 @@ static const struct command *const container_sub[] = {
     &cmd_ps,
     &cmd_pause,
     &cmd_port,
+    &cmd_container_prune,
     &cmd_rename,
     &cmd_restart,
     &cmd_rm,
