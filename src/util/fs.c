@@ -50,6 +50,12 @@ int fs_open_beneath(int dirfd, const char *path, uint64_t flags, mode_t mode, st
     return open_how(dirfd, path, flags, mode, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS, e);
 }
 
+int fs_open_no_links(int dirfd, const char *path, uint64_t flags, mode_t mode, struct err *e)
+{
+    return open_how(dirfd, path, flags, mode,
+                    RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS, e);
+}
+
 int fs_open_in_root(int rootfd, const char *path, uint64_t flags, mode_t mode, struct err *e)
 {
     return open_how(rootfd, path, flags, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS, e);

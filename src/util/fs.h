@@ -17,6 +17,10 @@ int fs_open_dir(int dirfd, const char *path, struct err *e) MUST_CHECK;
 int fs_open_beneath(int dirfd, const char *path, uint64_t flags, mode_t mode,
                     struct err *e) MUST_CHECK;
 
+/* The same, and no component may be a symlink. */
+int fs_open_no_links(int dirfd, const char *path, uint64_t flags, mode_t mode,
+                     struct err *e) MUST_CHECK;
+
 /* openat2() with RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS: symlinks are followed as if `rootfd`
  * were "/". */
 int fs_open_in_root(int rootfd, const char *path, uint64_t flags, mode_t mode,
