@@ -3,6 +3,7 @@
 #include "guest/cgroup.h"
 #include "guest/devices.h"
 #include "guest/disk.h"
+#include "guest/files.h"
 #include "guest/first.h"
 #include "guest/mnt.h"
 #include "guest/session.h"
@@ -322,6 +323,7 @@ void container_exited(struct container *c, int wait_status)
     if (c->main)
         session_exited(c->main, &info);
     sessions_forget(g, c);
+    files_forget(g, c);
     c->exit = info;
     c->state = CONTAINER_ENDED;
     c->pid = 0;

@@ -2,6 +2,7 @@
 
 #include "guest/container.h"
 #include "guest/control.h"
+#include "guest/files.h"
 #include "guest/relay.h"
 #include "guest/session.h"
 #include "guest/sys.h"
@@ -37,6 +38,8 @@ static void child_ended(struct guest *g, pid_t pid, int status)
     } else if (s) {
         exit_info_fill(&info, status, false);
         session_exited(s, &info);
+    } else {
+        files_thaw(g);
     }
 }
 
@@ -107,6 +110,8 @@ static int on_open(struct channel *ch, struct stream *s, uint32_t port)
     case PORT_SIDECAR:
     case PORT_PORT_FORWARD:
         return RESET_REFUSED;
+    case PORT_FILES:
+        return files_open(g, s);
     default:
         return relay_open(g, s, port);
     }

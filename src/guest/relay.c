@@ -1,10 +1,12 @@
 #include "guest/relay.h"
 
 #include "guest/stdio.h"
+#include "guest/sys.h"
 #include "util/fd.h"
 #include "util/own.h"
 
 #include <linux/vm_sockets.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -19,6 +21,8 @@ struct relay {
     struct watch in;       /* from the socket */
     struct sink out;       /* to the socket, another descriptor of it */
     bool connected, greeted, over;
+    int pidfd; /* of a child of ours that is the peer; -1: none */
+    pid_t pid;
 };
 
 static void relay_close(struct relay *r, enum reset_reason why)
@@ -29,6 +33,9 @@ static void relay_close(struct relay *r, enum reset_reason why)
     close_fd(&r->in.fd);
     r->stream = NULL; /* before the sink, which would give credit */
     sink_close(&r->out, r->guest->loop);
+    if (r->pidfd >= 0)
+        (void)sys_pidfd_signal(r->pidfd, SIGKILL); /* nobody waits for it; it may have ended */
+    close_fd(&r->pidfd);
     r->over = true;
     if (s && why)
         stream_reset(s, why);
@@ -183,29 +190,72 @@ static void on_sink_done(struct sink *k)
     (void)shutdown(k->w.fd, SHUT_WR);
 }
 
+static const struct stream_ops relay_ops = { on_data, on_fin, on_writable, on_closed };
+
+static struct relay *relay_new(struct guest *g, struct stream *s)
+{
+    struct relay *r = calloc(1, sizeof(*r));
+
+    if (!r)
+        return NULL;
+    *r = (struct relay){ .guest = g,
+                         .next = g->relays,
+                         .stream = s,
+                         .in = { -1, "relay", on_socket, 0, false },
+                         .out = { .w = { -1, "relay", on_sink, 0, false },
+                                  .taken = on_taken,
+                                  .closing = on_sink_done },
+                         .pidfd = -1 };
+    g->relays = r;
+    return r;
+}
+
+static int relay_refuse(struct relay *r)
+{
+    r->stream = NULL;
+    relay_close(r, 0);
+    return RESET_REFUSED;
+}
+
 int relay_open(struct guest *g, struct stream *s, uint32_t port)
 {
-    static const struct stream_ops ops = { on_data, on_fin, on_writable, on_closed };
-    struct relay *r = calloc(1, sizeof(*r));
+    struct relay *r = relay_new(g, s);
     struct err e;
 
     if (!r)
         return RESET_LIMIT;
-    *r = (struct relay){ .guest = g,
-                         .next = g->relays,
-                         .stream = s,
-                         .in = { -1, "vsock", on_socket, 0, false },
-                         .out = { .w = { -1, "vsock", on_sink, 0, false },
-                                  .taken = on_taken,
-                                  .closing = on_sink_done } };
-    g->relays = r;
-    if (relay_connect(r, port, &e) < 0) {
-        r->stream = NULL;
-        relay_close(r, 0);
-        return RESET_REFUSED;
-    }
-    stream_accept(s, &ops, r);
+    if (relay_connect(r, port, &e) < 0)
+        return relay_refuse(r);
+    stream_accept(s, &relay_ops, r);
     return 0;
+}
+
+int relay_adopt(struct guest *g, struct stream *s, int own_fd, pid_t pid)
+{
+    struct relay *r = relay_new(g, s);
+    struct err e;
+
+    if (!r) {
+        (void)close(own_fd);
+        return RESET_LIMIT;
+    }
+    r->connected = r->greeted = true;
+    r->in.fd = own_fd;
+    r->pid = pid;
+    r->pidfd = sys_pidfd_open(pid);
+    r->out.w.fd = fd_dup(own_fd, &e);
+    if (r->pidfd < 0 || r->out.w.fd < 0 || fd_nonblock(own_fd, true, &e) < 0 ||
+        loop_add(g->loop, &r->in, EPOLLIN, &e) < 0)
+        return relay_refuse(r);
+    stream_accept(s, &relay_ops, r);
+    return 0;
+}
+
+void relays_end_if(struct guest *g, bool (*judge)(pid_t pid, const void *arg), const void *arg)
+{
+    for (struct relay *r = g->relays; r; r = r->next)
+        if (!r->over && r->pidfd >= 0 && judge(r->pid, arg))
+            (void)sys_pidfd_signal(r->pidfd, SIGKILL); /* its end is the end of the stream */
 }
 
 void relays_sweep(struct guest *g)

@@ -8,5 +8,10 @@
 
 /* For channel_ops.open: accepts the stream. Refused later (RESET_REFUSED) when nobody listens. */
 int relay_open(struct guest *g, struct stream *s, uint32_t port);
+/* The same to a child of ours: takes over the other end of its socket. It is killed when the
+ * stream is closed; what it has sent before it ends arrives. */
+int relay_adopt(struct guest *g, struct stream *s, int own_fd, pid_t pid);
+/* Kill those children of relay_adopt() of which judge() says so. */
+void relays_end_if(struct guest *g, bool (*judge)(pid_t pid, const void *arg), const void *arg);
 /* Free what is over; called between turns of the loop. */
 void relays_sweep(struct guest *g);

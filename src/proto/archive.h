@@ -40,8 +40,8 @@
  *
  * Tars. POSIX pax, ending in two zero blocks. Ids are numeric, uname and gname empty. mtime with
  * nanoseconds in pax "mtime" unless they are 0; no atime and ctime. Extended attributes as
- * "SCHILY.xattr.NAME": all but trusted.* and security.selinux; attributes that the destination
- * does not take (ENOTSUP) are dropped. Second and later names of an inode are hard links to the
+ * "SCHILY.xattr.NAME": user.* and security.capability; attributes that the destination does not
+ * take are dropped. Second and later names of an inode are hard links to the
  * first one in the archive. Devices and FIFOs are members, sockets are left out. Directories come
  * before what is in them, in byte order of their names; a directory's name ends in "/". Only
  * regular files have data. Readers also take GNU long names (L, K), base-256 numbers, the v7 and
@@ -64,11 +64,11 @@
  * CHANGES. A text per message: 'A', 'C' or 'D', then the absolute path. Against the image:
  *   A  the image has nothing there
  *   C  it has, and type, mode, uid, gid, device number, link target, size or mtime (both of
- *      non-directories), or an extended attribute differ, or a file was copied up with other
- *      content; also every directory (but not "/") that has an A, C or D somewhere beneath it
+ *      non-directories), or an extended attribute differ; also every directory (but not "/")
+ *      that has an A, C or D somewhere beneath it
  *   D  the image has it and the box has not; of a removed tree only its top
- * Another type in the same place is C; what the new directory has is A. A copied-up file in which
- * nothing of the above differs is not reported. Any order; clients sort by path.
+ * Another type in the same place is C; what the new directory has is A. A file that overlayfs has
+ * copied up and in which none of the above differs is not reported. Any order; clients sort.
  *
  * LAYER. The same set as an OCI layer: A and C as members without a leading "/" ("etc/",
  * "etc/new"), D as an empty file DIR/.wh.NAME; a directory that replaced whatever the image had
