@@ -366,10 +366,5 @@ int verb_archive(int argc, char **argv, struct err *e)
     r = overlay_open(disk, rootfs, options.write, &o, &why);
     if (r < 0)
         return archive_refuse(&why, STDIN_FILENO, STDOUT_FILENO, e);
-    r = archive_serve(o, options.write, STDIN_FILENO, STDOUT_FILENO, e);
-    if (options.write && overlay_sync(o, &why) < 0 && r == 0) {
-        *e = why;
-        r = -(int)e->kind;
-    }
-    return r;
+    return archive_serve(o, options.write, STDIN_FILENO, STDOUT_FILENO, e);
 }

@@ -5,35 +5,9 @@
 
 #include <string.h>
 
-#define JOURNAL_BLOCKS_MAX (1u << 20) /* 4 GiB; ours has 1024 */
-#define MAGIC              0xc03b3998u
-#define HEADER_BYTES       12u
 #define BLOCK_BYTES_MIN    1024u
-
-enum block_type { TYPE_DESCRIPTOR = 1, TYPE_COMMIT, TYPE_SUPER_1, TYPE_SUPER_2, TYPE_REVOKE };
-
-enum incompat {
-    HAS_REVOKE = 0x1,
-    HAS_64BIT = 0x2,
-    HAS_ASYNC_COMMIT = 0x4,
-    HAS_CSUM_2 = 0x8,
-    HAS_CSUM_3 = 0x10,
-    KNOWN = HAS_REVOKE | HAS_64BIT | HAS_ASYNC_COMMIT | HAS_CSUM_2 | HAS_CSUM_3,
-};
-
-enum tag_flag { TAG_ESCAPE = 1, TAG_SAME_UUID = 2, TAG_LAST = 8 };
-
-/* Byte positions in the journal's super block. */
-enum {
-    SUPER_BLOCKSIZE = 12,
-    SUPER_INCOMPAT = 40,
-    SUPER_SEQUENCE = 24,
-    SUPER_START = 28,
-    SUPER_UUID = 48,
-    SUPER_CHECKSUM = 0xfc,
-    SUPER_BYTES = 1024,
-};
-
+#define KNOWN              (HAS_REVOKE | HAS_64BIT | HAS_ASYNC_COMMIT | HAS_CSUM_2 | HAS_CSUM_3)
+#define JOURNAL_BLOCKS_MAX (1u << 20) /* 4 GiB; ours has 1024 */
 struct revoked {
     uint64_t block;
     uint32_t sequence;
@@ -41,24 +15,12 @@ struct revoked {
 
 enum pass { PASS_SCAN, PASS_REVOKE, PASS_REPLAY };
 
-struct journal {
-    ext2_filsys fs;
-    blk64_t *map; /* owned; where the journal's blocks lie in the file system */
-    uint32_t blocks_n;
-    uint32_t first, last; /* the log is [first, last) and begins again at its end */
-    uint32_t start, sequence, incompat, seed;
-    uint32_t end;            /* the first transaction that is not whole */
-    uint8_t *block, *data;   /* owned; the block of the log looked at, and one it describes */
-    struct revoked *revoked; /* owned; sorted once PASS_REVOKE is over */
-    size_t revoked_n, revoked_cap;
-};
-
 static int corrupt(struct err *e, const char *what)
 {
     return err_set(e, ERR_CORRUPT, "the disk's journal is damaged: %s", what);
 }
 
-static int io_failed(struct err *e, errcode_t code, const char *what)
+int journal_failed(struct err *e, errcode_t code, const char *what)
 {
     if (code > 0 && code < 4096)
         return err_os_at(e, (int)code, "journal: %s", what);
@@ -88,15 +50,16 @@ static int map_block(ext2_filsys fs, blk64_t *block, e2_blkcnt_t logical, blk64_
 }
 
 /* Reading and writing blocks of the log. A hole cannot be in it. */
-static int log_io(struct journal *j, uint32_t logical, bool write, void *buf, struct err *e)
+int journal_log_io(struct journal *j, io_channel io, uint32_t logical, bool write, void *buf,
+                   struct err *e)
 {
     errcode_t code;
 
     if (logical >= j->blocks_n || j->map[logical] == 0)
         return corrupt(e, "a block is missing");
-    code = write ? io_channel_write_blk64(j->fs->io, j->map[logical], 1, buf)
-                 : io_channel_read_blk64(j->fs->io, j->map[logical], 1, buf);
-    return code ? io_failed(e, code, write ? "write" : "read") : 0;
+    code = write ? io_channel_write_blk64(io, j->map[logical], 1, buf)
+                 : io_channel_read_blk64(io, j->map[logical], 1, buf);
+    return code ? journal_failed(e, code, write ? "write" : "read") : 0;
 }
 
 static int open_file(struct journal *j, struct err *e)
@@ -109,7 +72,7 @@ static int open_file(struct journal *j, struct err *e)
         return err_set(e, ERR_UNSUPPORTED, "the disk's journal is not in its usual place");
     code = ext2fs_read_inode(j->fs, EXT2_JOURNAL_INO, &inode);
     if (code)
-        return io_failed(e, code, "inode");
+        return journal_failed(e, code, "inode");
     blocks = EXT2_I_SIZE(&inode) / j->fs->blocksize;
     if (!LINUX_S_ISREG(inode.i_mode) || blocks < 2 || blocks > JOURNAL_BLOCKS_MAX)
         return corrupt(e, "its size");
@@ -121,20 +84,20 @@ static int open_file(struct journal *j, struct err *e)
         return err_os(e, "journal");
     code = ext2fs_block_iterate3(j->fs, EXT2_JOURNAL_INO,
                                  BLOCK_FLAG_DATA_ONLY | BLOCK_FLAG_READ_ONLY, NULL, map_block, j);
-    return code ? io_failed(e, code, "blocks") : 0;
+    return code ? journal_failed(e, code, "blocks") : 0;
 }
 
 static int read_super(struct journal *j, struct err *e)
 {
     const uint8_t *s = j->block;
     uint32_t max, type;
-    int r = log_io(j, 0, false, j->block, e);
+    int r = journal_log_io(j, j->fs->io, 0, false, j->block, e);
 
     if (r < 0)
         return r;
     type = be32(s + 4);
     max = be32(s + 16);
-    if (be32(s) != MAGIC || (type != TYPE_SUPER_1 && type != TYPE_SUPER_2) ||
+    if (be32(s) != JOURNAL_MAGIC || (type != TYPE_SUPER_1 && type != TYPE_SUPER_2) ||
         be32(s + SUPER_BLOCKSIZE) != j->fs->blocksize || j->fs->blocksize < BLOCK_BYTES_MIN)
         return corrupt(e, "its super block");
     j->incompat = type == TYPE_SUPER_2 ? be32(s + SUPER_INCOMPAT) : 0;
@@ -194,7 +157,8 @@ static struct cur body(const struct journal *j)
 {
     size_t tail = has_csum(j) ? 4 : 0;
 
-    return cur_of(j->block + HEADER_BYTES, j->fs->blocksize - HEADER_BYTES - tail);
+    return cur_of(j->block + JOURNAL_HEADER_BYTES,
+                  j->fs->blocksize - JOURNAL_HEADER_BYTES - tail);
 }
 
 /* The next tag of a descriptor; false at its end. */
@@ -284,8 +248,8 @@ static int take_revocations(struct journal *j, uint32_t sequence, struct err *e)
 
     if (has_csum(j) && !block_sums(j, j->block, j->fs->blocksize - 4))
         return corrupt(e, "a revocation's checksum");
-    if (!cur_u32be(&c, &used) || used < HEADER_BYTES + 4 ||
-        !cur_sub(&c, used - HEADER_BYTES - 4, &list))
+    if (!cur_u32be(&c, &used) || used < JOURNAL_HEADER_BYTES + 4 ||
+        !cur_sub(&c, used - JOURNAL_HEADER_BYTES - 4, &list))
         return corrupt(e, "a revocation's length");
     while (r == 0 && list.len) {
         if (j->incompat & HAS_64BIT) {
@@ -320,9 +284,9 @@ static int put_block(struct journal *j, const struct tag *tag, uint32_t sequence
     if (!data_sums(j, tag, sequence))
         return corrupt(e, "a block's checksum");
     if (tag->flags & TAG_ESCAPE)
-        put_u32be(j->data, MAGIC);
+        put_u32be(j->data, JOURNAL_MAGIC);
     code = io_channel_write_blk64(j->fs->io, tag->block, 1, j->data);
-    return code ? io_failed(e, code, "write") : 0;
+    return code ? journal_failed(e, code, "write") : 0;
 }
 
 /* Moves *at behind the blocks that j->block describes. */
@@ -338,7 +302,7 @@ static int take_descriptor(struct journal *j, enum pass pass, uint32_t sequence,
         if (++n >= j->last - j->first)
             return corrupt(e, "a transaction is larger than it");
         if (pass == PASS_REPLAY) {
-            r = log_io(j, *at, false, j->data, e);
+            r = journal_log_io(j, j->fs->io, *at, false, j->data, e);
             if (r == 0)
                 r = put_block(j, &tag, sequence, e);
         }
@@ -365,9 +329,9 @@ static int walk(struct journal *j, enum pass pass, struct err *e)
     int r = 0;
 
     while (r == 0 && (pass == PASS_SCAN || sequence != j->end) && left-- > 0) {
-        r = log_io(j, at, false, j->block, e);
+        r = journal_log_io(j, j->fs->io, at, false, j->block, e);
         type = be32(j->block + 4);
-        if (r < 0 || be32(j->block) != MAGIC || be32(j->block + 8) != sequence ||
+        if (r < 0 || be32(j->block) != JOURNAL_MAGIC || be32(j->block + 8) != sequence ||
             (pass == PASS_SCAN && !is_whole(j, type)))
             break;
         at = after(j, at);
@@ -395,36 +359,49 @@ static int sync_blocks(ext2_filsys fs, struct err *e)
 {
     errcode_t code = io_channel_flush(fs->io);
 
-    return code ? io_failed(e, code, "flush") : 0;
+    return code ? journal_failed(e, code, "flush") : 0;
 }
 
-/* What is in its place needs no second time: the log is empty from here on. */
-static int write_super(struct journal *j, struct err *e)
+int journal_write_super(struct journal *j, io_channel io, uint32_t start, uint32_t sequence,
+                        struct err *e)
 {
     uint8_t *s = j->block;
-    int r = log_io(j, 0, false, j->block, e);
+    int r = journal_log_io(j, io, 0, false, s, e);
 
     if (r < 0)
         return r;
-    put_u32be(s + SUPER_SEQUENCE, j->end + 1);
-    put_u32be(s + SUPER_START, 0);
+    put_u32be(s + SUPER_SEQUENCE, sequence);
+    put_u32be(s + SUPER_START, start);
+    put_u32be(s + SUPER_INCOMPAT, j->incompat);
     if (has_csum(j)) {
+        s[SUPER_CHECKSUM_TYPE] = 4; /* crc32c */
         memset(s + SUPER_CHECKSUM, 0, 4);
         put_u32be(s + SUPER_CHECKSUM, ext2fs_crc32c_le(~0u, s, SUPER_BYTES));
     }
-    r = log_io(j, 0, true, j->block, e);
-    return r < 0 ? r : sync_blocks(j->fs, e);
+    return journal_log_io(j, io, 0, true, s, e);
+}
+
+int journal_open(struct journal *j, ext2_filsys fs, struct err *e)
+{
+    int r;
+
+    *j = (struct journal){ .fs = fs };
+    r = open_file(j, e);
+    return r < 0 ? r : read_super(j, e);
+}
+
+void journal_close(struct journal *j)
+{
+    free(j->map);
+    free(j->block);
+    free(j->data);
+    free(j->revoked);
 }
 
 static int replay(struct journal *j, struct err *e)
 {
-    int r = open_file(j, e);
+    int r = walk(j, PASS_SCAN, e);
 
-    if (r == 0)
-        r = read_super(j, e);
-    if (r < 0 || j->start == 0)
-        return r;
-    r = walk(j, PASS_SCAN, e);
     if (r == 0)
         r = walk(j, PASS_REVOKE, e);
     if (r < 0)
@@ -433,18 +410,20 @@ static int replay(struct journal *j, struct err *e)
     r = walk(j, PASS_REPLAY, e);
     if (r == 0)
         r = sync_blocks(j->fs, e);
-    return r < 0 ? r : write_super(j, e);
+    /* What is in its place needs no second time: the log is empty from here on. */
+    if (r == 0)
+        r = journal_write_super(j, j->fs->io, 0, j->end + 1, e);
+    return r < 0 ? r : sync_blocks(j->fs, e);
 }
 
 int journal_replay(ext2_filsys fs, struct err *e)
 {
-    struct journal j = { .fs = fs };
-    int r = replay(&j, e);
+    struct journal j;
+    int r = journal_open(&j, fs, e);
 
-    free(j.map);
-    free(j.block);
-    free(j.data);
-    free(j.revoked);
+    if (r == 0 && j.start)
+        r = replay(&j, e);
+    journal_close(&j);
     return r;
 }
 
@@ -466,5 +445,5 @@ int journal_done(ext2_filsys fs, struct err *e)
     ext2fs_clear_feature_journal_needs_recovery(fs->super);
     ext2fs_mark_super_dirty(fs);
     code = ext2fs_flush(fs);
-    return code ? io_failed(e, code, "super block") : 0;
+    return code ? journal_failed(e, code, "super block") : 0;
 }

@@ -3,6 +3,7 @@
 #include "util/own.h"
 
 #include <search.h>
+#include <stdbool.h>
 #include <string.h>
 
 #define KEPT_MAX 262144u /* blocks: 1 GiB. Our journals have 1024 */
@@ -50,30 +51,84 @@ static errcode_t layered_read(io_channel ch, unsigned long long block, int count
     return code;
 }
 
-static errcode_t layered_write(io_channel ch, unsigned long long block, int count,
-                               const void *data)
+/* The block's content in memory, to be changed; from below when it is not there yet. */
+static errcode_t keep(io_channel ch, uint64_t block, bool whole, char **ret)
 {
     struct layered *l = ch->private_data;
     size_t size = (size_t)ch->block_size;
-    struct kept *kept, **found;
+    struct kept key = { .block = block }, **found = tfind(&key, &l->kept, compare), *kept;
+    errcode_t code = 0;
 
-    if (count != 1)
-        return EXT2_ET_OP_NOT_SUPPORTED;
+    if (found) {
+        *ret = (*found)->data;
+        return 0;
+    }
     kept = malloc(sizeof(*kept) + size);
     if (!kept || l->kept_n == KEPT_MAX) {
         free(kept);
         return EXT2_ET_NO_MEMORY;
     }
     kept->block = block;
-    found = tsearch(kept, &l->kept, compare);
-    if (!found || *found != kept)
+    if (!whole)
+        code = io_channel_read_blk64(l->below, block, 1, kept->data);
+    if (code == 0 && !tsearch(kept, &l->kept, compare))
+        code = EXT2_ET_NO_MEMORY;
+    if (code) {
         free(kept);
-    else
-        l->kept_n++;
-    if (!found)
-        return EXT2_ET_NO_MEMORY;
-    memcpy((*found)->data, data, size);
+        return code;
+    }
+    l->kept_n++;
+    *ret = kept->data;
     return 0;
+}
+
+/* What is the same already need not be kept: libext2fs writes all bitmaps when one has changed.
+ */
+static errcode_t write_block(io_channel ch, uint64_t block, const char *data, size_t len,
+                             char *scratch)
+{
+    size_t size = (size_t)ch->block_size;
+    errcode_t code = layered_read(ch, block, 1, scratch);
+    char *at;
+
+    if (code || memcmp(scratch, data, len) == 0)
+        return code;
+    code = keep(ch, block, len == size, &at);
+    if (code == 0)
+        memcpy(at, data, len);
+    return code;
+}
+
+static errcode_t layered_write(io_channel ch, unsigned long long block, int count,
+                               const void *data)
+{
+    size_t left = span(ch, count), size = (size_t)ch->block_size;
+    autofree char *scratch = malloc(size);
+    errcode_t code = scratch ? 0 : EXT2_ET_NO_MEMORY;
+
+    for (const char *at = data; code == 0 && left; block++) {
+        size_t n = left < size ? left : size;
+
+        code = write_block(ch, block, at, n, scratch);
+        at += n;
+        left -= n;
+    }
+    return code;
+}
+
+static errcode_t layered_write_byte(io_channel ch, unsigned long offset, int count,
+                                    const void *data)
+{
+    size_t size = (size_t)ch->block_size, at = offset % size;
+    errcode_t code;
+    char *block;
+
+    if (count < 0 || at + (size_t)count > size)
+        return EXT2_ET_OP_NOT_SUPPORTED;
+    code = keep(ch, offset / size, false, &block);
+    if (code == 0)
+        memcpy(block + at, data, (size_t)count);
+    return code;
 }
 
 static errcode_t layered_read_old(io_channel ch, unsigned long block, int count, void *data)
@@ -121,6 +176,7 @@ int journal_io_push(ext2_filsys fs, struct err *e)
         .read_blk = layered_read_old,
         .write_blk = layered_write_old,
         .flush = layered_flush,
+        .write_byte = layered_write_byte,
         .read_blk64 = layered_read,
         .write_blk64 = layered_write,
     };
@@ -141,4 +197,78 @@ int journal_io_push(ext2_filsys fs, struct err *e)
         fs->image_io = ch;
     fs->io = ch;
     return 0;
+}
+
+io_channel journal_io_below(ext2_filsys fs)
+{
+    return ((struct layered *)fs->io->private_data)->below;
+}
+
+void journal_io_pop(ext2_filsys fs)
+{
+    io_channel ch = fs->io;
+    struct layered *l = ch->private_data;
+
+    if (fs->image_io == ch)
+        fs->image_io = l->below;
+    fs->io = l->below;
+    tdestroy(l->kept, free);
+    free(l);
+    free(ch);
+}
+
+uint32_t journal_io_kept(ext2_filsys fs)
+{
+    return ((struct layered *)fs->io->private_data)->kept_n;
+}
+
+struct each {
+    journal_io_fn *take;
+    void *ctx;
+    int r;
+};
+
+static void visit(const void *node, VISIT which, void *ctx)
+{
+    const struct kept *kept = *(struct kept *const *)node;
+    struct each *each = ctx;
+
+    if ((which == postorder || which == leaf) && each->r == 0)
+        each->r = each->take(each->ctx, kept->block, kept->data);
+}
+
+int journal_io_each(ext2_filsys fs, journal_io_fn *take, void *ctx)
+{
+    struct layered *l = fs->io->private_data;
+    struct each each = { take, ctx, 0 };
+
+    twalk_r(l->kept, visit, &each);
+    return each.r;
+}
+
+void journal_io_clear(ext2_filsys fs)
+{
+    struct layered *l = fs->io->private_data;
+
+    tdestroy(l->kept, free);
+    l->kept = NULL;
+    l->kept_n = 0;
+}
+
+errcode_t journal_io_data(ext2_filsys fs, uint64_t block, int count, const void *data)
+{
+    struct layered *l = fs->io->private_data;
+
+    for (int i = 0; i < count; i++) {
+        struct kept key = { .block = block + (uint64_t)i };
+        struct kept **found = tfind(&key, &l->kept, compare), *kept;
+
+        if (!found)
+            continue;
+        kept = *found; /* it was metadata's until now */
+        (void)tdelete(&key, &l->kept, compare);
+        free(kept);
+        l->kept_n--;
+    }
+    return io_channel_write_blk64(l->below, block, count, data);
 }

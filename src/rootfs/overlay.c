@@ -41,10 +41,27 @@ static int open_fs(const char *path, int flags, ext2_filsys *ret, struct err *e)
     return 0;
 }
 
-static int open_writable(struct overlay *o, const char *disk, struct err *e)
+/* unix_io's cache does not see what it writes by the byte, as it does with the super block. */
+static int open_uncached(struct overlay *o, struct err *e)
 {
     errcode_t code;
-    int r = open_fs(disk, EXT2_FLAG_RW, &o->upper, e);
+    int r = open_fs(o->disk, EXT2_FLAG_RW, &o->upper, e);
+
+    if (r < 0)
+        return r;
+    code = io_channel_set_options(o->upper->io, "cache=off");
+    return code ? overlay_fail(e, code, "open") : 0;
+}
+
+int overlay_open_writable(struct overlay *o, struct err *e)
+{
+    errcode_t code;
+    int r;
+
+    if (o->upper)
+        ext2fs_free(o->upper);
+    o->upper = NULL;
+    r = open_uncached(o, e);
 
     if (r == 0 && journal_needed(o->upper)) {
         r = journal_replay(o->upper, e);
@@ -52,7 +69,7 @@ static int open_writable(struct overlay *o, const char *disk, struct err *e)
             return r;
         ext2fs_free(o->upper);
         o->upper = NULL;
-        r = open_fs(disk, EXT2_FLAG_RW, &o->upper, e);
+        r = open_uncached(o, e);
         if (r == 0)
             r = journal_done(o->upper, e);
     }
@@ -69,7 +86,7 @@ static int open_upper(struct overlay *o, const char *disk, bool writable, struct
     if (r < 0)
         return r;
     if (writable) {
-        r = open_writable(o, disk, e);
+        r = overlay_open_writable(o, e);
     } else {
         r = open_fs(disk, 0, &o->upper, e);
         if (r == 0 && journal_needed(o->upper))
@@ -92,7 +109,8 @@ int overlay_open(const char *disk, const char *rootfs, bool writable, struct ove
         return err_os(e, "files");
     initialize_ext2_error_table();
     o->buf = malloc(OVERLAY_BUF);
-    if (!o->buf)
+    o->disk = strdup(disk);
+    if (!o->buf || !o->disk)
         return err_os(e, "files");
     r = open_upper(o, disk, writable, e);
     if (r < 0)
@@ -104,13 +122,6 @@ int overlay_open(const char *disk, const char *rootfs, bool writable, struct ove
     return 0;
 }
 
-int overlay_sync(struct overlay *o, struct err *e)
-{
-    errcode_t code = ext2fs_flush(o->upper);
-
-    return code ? overlay_fail(e, code, "flush") : 0;
-}
-
 void overlay_free(struct overlay *o)
 {
     if (!o)
@@ -120,6 +131,7 @@ void overlay_free(struct overlay *o)
     if (o->lower)
         ext2fs_free(o->lower);
     free(o->buf);
+    free(o->disk);
     free(o);
 }
 

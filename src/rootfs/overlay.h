@@ -54,8 +54,6 @@ struct overlay_stat {
 int overlay_open(const char *disk, const char *rootfs, bool writable, struct overlay **ret,
                  struct err *e) MUST_CHECK;
 
-/* Writes what is left to write: to be called before overlay_free() when something was changed. */
-int overlay_sync(struct overlay *o, struct err *e) MUST_CHECK;
 void overlay_free(struct overlay *o);
 DEFINE_AUTOPTR(overlay)
 

@@ -10,7 +10,8 @@
 struct overlay {
     ext2_filsys upper, lower;
     ext2_ino_t upper_root;
-    char *buf; /* owned; OVERLAY_BUF bytes, for overlay_read() */
+    char *disk; /* owned; the upper one's path */
+    char *buf;  /* owned; OVERLAY_BUF bytes, for overlay_read() */
 };
 
 #define OVERLAY_BUF ((size_t)1 << 20)
@@ -53,3 +54,6 @@ int raw_xattrs(ext2_filsys fs, ext2_ino_t ino, overlay_xattr_fn *take, void *ctx
 /* Whether this directory of the upper file system hides the lower one; UNSUPPORTED when it is
  * redirected. */
 int raw_opaque(ext2_filsys fs, ext2_ino_t ino, struct err *e) MUST_CHECK;
+
+/* The upper file system, as it is on the disk now. */
+int overlay_open_writable(struct overlay *o, struct err *e) MUST_CHECK;

@@ -385,4 +385,119 @@ def commits_that_change_nothing_or_fail():
             assert list((home / "images/tmp").iterdir()) == []
 
 
+def check(home):
+    """The disk is as a kernel would want it, needs no recovery, and is read as before."""
+    fsck(home / "disk.ext4")
+    features = subprocess.run(["dumpe2fs", "-h", home / "disk.ext4"], text=True,
+                              capture_output=True, env={**os.environ, "PATH": PATH}).stdout
+    assert "needs_recovery" not in features
+    with Session(home) as s:
+        return s.tar(EXPORT)
+
+
+@case
+def put_new_files():
+    tar = (Tar().dir("d", mode=0o2750, uid=3, gid=4).file("d/f", b"hello", mode=0o4711, uid=5)
+           .file("d/empty").file("d/big", FILES["big"]).symlink("d/l", "f")
+           .symlink("d/slow", "x/" * 100).hardlink("d/h", "d/f").hardlink("d/pw", "passwd")
+           .device("d/c", tarfile.CHRTYPE, 5, 1, mode=0o620).device("d/b", tarfile.BLKTYPE, 300, 7)
+           .device("d/p", tarfile.FIFOTYPE, 0, 0).file("only/parents/named", b"x")
+           .add("d/x", tarfile.REGTYPE, b"", pax_headers={
+               "SCHILY.xattr.user.k": "v", "SCHILY.xattr.trusted.overlay.opaque": "y",
+               "SCHILY.xattr.security.capability": "\x01\x00\x00\x02" + "\x00" * 16})
+           .dir(".").file("./dot/../plain", b"p"))
+    for keep in [False, True]:
+        with box(IMAGE, *UPPER) as home:
+            with Session(home, write=True) as s:
+                s.put("/etc", tar, keep_owner=keep)
+                assert s.stat("/etc/d/f")["size"] == 5
+            tree = check(home)
+            d, f = tree["etc/d/"][0], tree["etc/d/f"][0]
+            assert (d.mode, d.uid, d.gid) == ((0o2750, 3, 4) if keep else (0o2750, 0, 0))
+            assert (f.mode, f.uid, f.mtime, d.mtime) == (0o4711, 5 if keep else 0, EPOCH, EPOCH)
+            assert tree["etc/d/f"][1] == b"hello" and tree["etc/d/big"][1] == FILES["big"]
+            assert tree["etc/d/l"][0].linkname == "f"
+            assert tree["etc/d/slow"][0].linkname == "x/" * 100
+            assert tree["etc/d/h"][0].linkname == "etc/d/f"
+            assert tree["etc/passwd"][0].linkname == "etc/d/pw"
+            assert tree["etc/d/pw"][1] == b"second\n"
+            assert (tree["etc/d/b"][0].devmajor, tree["etc/d/b"][0].devminor) == (300, 7)
+            assert tree["etc/d/c"][0].mode == 0o620 and tree["etc/d/p"][0].isfifo()
+            assert tree["etc/only/parents/named"][1] == b"x"
+            assert tree["etc/only/"][0].mode == 0o755 and tree["etc/plain"][1] == b"p"
+            assert sorted(tree["etc/d/x"][0].pax_headers) == \
+                ["SCHILY.xattr.security.capability", "SCHILY.xattr.user.k"]
+            assert tree["etc/group"][0].uid == 7 and tree["var/big"][1] == FILES["big"]
+
+
+@case
+def put_over_what_is_there():
+    with box(IMAGE, *UPPER) as home:
+        with Session(home, write=True) as s:
+            s.put("/", Tar().file("etc/group", b"new").file("etc/passwd", b"again")
+                  .file("gone", b"back").symlink("null", "nothing").file("h1", b"apart")
+                  .dir("usr", mode=0o700).file("lib/more", b"through the link")
+                  .file("lib", b"no link any more"), keep_owner=True)
+            s.put("/old", Tar().dir("sub").file("sub/y", b"y"))
+            s.put("/usr", Tar().hardlink("lib/two", "lib/libc.so"))
+            s.put("/up", Tar().file("via", b"via"))
+            assert s.changes() == \
+                ["C/etc", "C/etc/group", "A/etc/new", "C/etc/passwd", "A/etc/via", "C/gone",
+                 "C/h1", "C/lib", "A/link", "C/null", "C/old", "C/old/a", "D/old/b", "A/old/c",
+                 "C/old/sub", "D/old/sub/x", "A/old/sub/y", "A/slow", "C/usr", "C/usr/lib",
+                 "A/usr/lib/more", "A/usr/lib/two", "A/var", "A/var/big"], s.changes()
+        tree = check(home)
+        assert tree["etc/group"][1] == b"new" and tree["etc/passwd"][1] == b"again"
+        assert tree["gone"][1] == b"back" and tree["null"][0].linkname == "nothing"
+        assert tree["h1"][1] == b"apart" and tree["h2"][1] == b"linked"
+        assert tree["usr/"][0].mode == 0o700 and tree["usr/lib/more"][1] == b"through the link"
+        assert tree["lib"][1] == b"no link any more" and tree["etc/via"][1] == b"via"
+        assert tree["usr/lib/two"][0].linkname == "usr/lib/libc.so"
+        # A directory made where one was removed does not show what the image had in it.
+        assert [n for n in tree if n.startswith("old/")] == ["old/", "old/a", "old/c", "old/sub/",
+                                                             "old/sub/y"]
+
+
+@case
+def put_is_refused():
+    with box(IMAGE, *UPPER) as home:
+        with Session(home, write=True) as s:
+            for text, path, tar in [
+                    ('cannot overwrite directory "/etc" with non-directory "/"', "/",
+                     Tar().file("etc")),
+                    ('cannot overwrite non-directory "/etc/group" with directory "/etc"', "/etc",
+                     Tar().dir("group")),
+                    ("extraction point is not a directory", "/etc/group", Tar().file("x")),
+                    ("leaves the destination", "/etc", Tar().file("../x")),
+                    ("no such file", "/etc", Tar().hardlink("x", "nothing")),
+                    ("not a directory", "/etc", Tar().file("group/x")),
+                    ("0:0", "/etc", Tar().device("w", tarfile.CHRTYPE, 0, 0))]:
+                refused(INVALID, text, s.put, path, tar)
+            refused(NOT_FOUND, "no such file", s.put, "/etc/none", Tar().file("x"))
+            # What came before the mistake stays.
+            refused(INVALID, "leaves", s.put, "/", Tar().dir("a").file("a/b", b"1").file("../x"))
+            full = Tar().file("small", b"1").file("large", bytes(SIZE)).file("never")
+            refused(7, "No space left", s.put, "/", full)
+            refused(12, "", s.put, "/", b"nonsense" * 1000)
+            s.put("/", Tar())
+            s.put("/", Tar().file("after", b"2"))
+        tree = check(home)
+        assert tree["a/b"][1] == b"1" and tree["small"][1] == b"1" and tree["after"][1] == b"2"
+        assert "large" not in tree and "never" not in tree and "x" not in tree
+
+
+@case
+def put_many():
+    tar, names = Tar(), []
+    for i in range(3000):
+        names.append(f"m/{i % 7}/{i:06}-{'n' * (i % 150)}")
+        tar.file(names[-1], str(i).encode())
+    with box(IMAGE) as home:
+        with Session(home, write=True) as s:
+            s.put("/", tar)
+            s.put("/", tar)
+        tree = check(home)
+        assert all(tree[n][1] == str(i).encode() for i, n in enumerate(names))
+
+
 main()
