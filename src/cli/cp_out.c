@@ -74,10 +74,9 @@ static int ask_get(struct cp *cp, const char *path, const char *name, struct err
 
 static int to_stdout(struct cp *cp, const struct cp_info *src, struct err *e)
 {
-    int r;
+    autofree char *name = src->rebase ? strdup(src->rebase) : path_base(src->path);
+    int r = name ? ask_get(cp, src->path, name, e) : err_os(e, "path");
 
-    (void)fflush(cp->cli->out); /* nothing is in it */
-    r = ask_get(cp, src->path, src->rebase, e);
     if (r == 0)
         r = files_copy_out(cp->files, STDOUT_FILENO, e);
     return r < 0 ? cp_not_found(cp, cp->from, e) : 0;
