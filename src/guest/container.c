@@ -7,6 +7,7 @@
 #include "guest/first.h"
 #include "guest/mnt.h"
 #include "guest/session.h"
+#include "guest/swap.h"
 #include "guest/sys.h"
 #include "util/fd.h"
 #include "util/fs.h"
@@ -57,6 +58,7 @@ static void container_free(struct container *c)
     close_fd(&c->pidfd);
     close_fd(&c->mount_ns);
     close_fd(&c->devpts_fd);
+    swap_off(c->upper_fd, &c->swap_fd);
     close_fd(&c->upper_fd);
     if (c->cgroup_fd >= 0)
         cgroup_remove(c->cgroup);
@@ -90,7 +92,7 @@ static void on_setup(struct watch *w, uint32_t events UNUSED)
     struct container *c = CONTAINER_OF(w, struct container, setup);
     struct container_ref ref = { .container = c->config.id };
     struct err e;
-    int r = first_report(w->fd, &c->devpts_fd, &c->upper_fd, &e);
+    int r = first_report(w->fd, &c->devpts_fd, &c->upper_fd, &c->swap_fd, &e);
 
     if (r == 0)
         return;
@@ -127,6 +129,7 @@ static int container_spawn(struct container *c, struct err *e)
     int pair[2];
     pid_t pid;
 
+    c->swap_bytes = swap_bytes(c->config.cgroup.memory_swap_max);
     c->cgroup = choose_cgroup(c);
     c->cgroup_fd = cgroup_make(c->cgroup, &c->config.cgroup, e);
     if (c->cgroup_fd < 0)
@@ -235,6 +238,7 @@ int container_create(struct guest *g, struct container_config *own_config, struc
                              .cgroup_fd = -1,
                              .upper_fd = -1,
                              .devpts_fd = -1,
+                             .swap_fd = -1,
                              .setup = { -1, "container setup", on_setup, 0, false },
                              .deadline = { .fired = on_deadline } };
     *own_config = (struct container_config){ 0 };
@@ -334,6 +338,7 @@ static void container_clean(struct container *c)
     struct guest *g = c->guest;
     struct err e;
 
+    swap_off(c->upper_fd, &c->swap_fd);
     if (c->upper_fd >= 0 && mnt_freeze_fs(c->upper_fd, &e) < 0) {
         guest_log(g, "container %s: %s", c->config.id, e.text);
         (void)syncfs(c->upper_fd);

@@ -35,6 +35,8 @@ struct container {
     int cgroup_fd;
     int upper_fd;          /* writable layer's root; -1 when it is a tmpfs */
     int devpts_fd;         /* container's /dev/pts */
+    int swap_fd;           /* the kernel swaps there; -1: it does not */
+    uint64_t swap_bytes;   /* its size */
     struct watch setup;    /* our end of the socket to the first process */
     struct timer deadline; /* for disks */
     struct session *main;  /* borrowed; NULL when none */

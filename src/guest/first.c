@@ -1,6 +1,7 @@
 #include "guest/first.h"
 
 #include "guest/rootfs.h"
+#include "guest/swap.h"
 #include "guest/sys.h"
 #include "util/fd.h"
 #include "util/fs.h"
@@ -58,12 +59,29 @@ static ssize_t recv_fds(int sock, void *data, size_t len, int *fds, size_t n)
     return got;
 }
 
-static int report_root(int sock, const struct rootfs *r)
+static int report_root(int sock, const struct rootfs *r, int swap_fd)
 {
     struct failure ok = { .kind = ERR_NONE };
-    int fds[2] = { r->devpts_fd, r->upper_fd };
+    int fds[3] = { r->devpts_fd, r->upper_fd, swap_fd };
+    size_t n = r->upper_fd < 0 ? 1 : swap_fd < 0 ? 2 : 3;
 
-    return send_fds(sock, &ok, sizeof(ok), fds, r->upper_fd >= 0 ? 2 : 1);
+    return send_fds(sock, &ok, sizeof(ok), fds, n);
+}
+
+/* -1 when none is wanted. */
+static int make_swap(const struct container *c, const struct rootfs *r)
+{
+    uint64_t bytes = swap_bytes(c->config.cgroup.memory_swap_max);
+    struct err e;
+    int fd;
+
+    if (!bytes)
+        return -1;
+    fd = r->upper_fd >= 0 ? swap_on(r->upper_fd, bytes, &e)
+                          : err_set(&e, ERR_UNSUPPORTED, "no disk for swap");
+    if (fd < 0)
+        process_fail(3, 125, &e);
+    return fd;
 }
 
 /* Waits as long as it takes; PID 1 closes its end when the container is not wanted any more. */
@@ -93,6 +111,7 @@ void first_main(const struct container *c, int sock)
                         .lower = c->lower,
                         .upper = c->config.upper_lun ? c->upper : NULL };
     struct err e;
+    int swap_fd;
 
     /* What others of PID 1's children have open is not for this one, which lives on. */
     if (dup3(sock, 100, O_CLOEXEC) < 0 || dup3(100, 3, O_CLOEXEC) < 0 || sys_close_from(4) < 0)
@@ -100,19 +119,21 @@ void first_main(const struct container *c, int sock)
     sock = 3;
     if (rootfs_setup(&r, &e) < 0)
         process_fail(sock, 125, &e);
-    if (report_root(sock, &r) < 0)
+    swap_fd = make_swap(c, &r);
+    if (report_root(sock, &r, swap_fd) < 0)
         _exit(125);
+    close_fd(&swap_fd);
     close_fd(&r.devpts_fd);
     close_fd(&r.upper_fd);
     become(c, sock, r.init_fd);
     _exit(125);
 }
 
-int first_report(int sock, int *ret_devpts, int *ret_upper, struct err *e)
+int first_report(int sock, int *ret_devpts, int *ret_upper, int *ret_swap, struct err *e)
 {
     struct failure f;
-    int fds[2];
-    ssize_t n = recv_fds(sock, &f, sizeof(f), fds, 2);
+    int fds[3];
+    ssize_t n = recv_fds(sock, &f, sizeof(f), fds, 3);
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
@@ -127,6 +148,7 @@ int first_report(int sock, int *ret_devpts, int *ret_upper, struct err *e)
         return err_set(e, (enum err_kind)f.kind, "%s", f.text);
     *ret_devpts = fds[0];
     *ret_upper = fds[1];
+    *ret_swap = fds[2];
     return 1;
 }
 

@@ -15,6 +15,7 @@ void first_main(const struct container *c, int sock) __attribute__((noreturn));
 
 /* The other side. first_report returns 1 and the descriptors (owned by the caller, -1 for none),
  * or 0 when there is nothing yet, or fails with what the first process said. */
-int first_report(int sock, int *ret_devpts, int *ret_upper, struct err *e) MUST_CHECK;
+int first_report(int sock, int *ret_devpts, int *ret_upper, int *ret_swap,
+                 struct err *e) MUST_CHECK;
 /* `fds`: request (memfd), stdin, stdout, stderr, status. */
 int first_order(int sock, const int fds[5], struct err *e) MUST_CHECK;

@@ -65,6 +65,17 @@ int update_cpus(int sysfs, uint64_t vcpus, struct err *e)
     return r < 0 ? r : 0;
 }
 
+static int check_swap(const struct container *c, const struct cgroup_limits *to, struct err *e)
+{
+    int64_t was = c->config.cgroup.memory_swap_max, max = to->memory_swap_max;
+
+    if (max == was || (max >= 0 && (uint64_t)max <= c->swap_bytes) || (max < 0 && c->swap_bytes))
+        return 0;
+    return err_set(e, ERR_LIMIT,
+                   "it was started with %llu MiB of swap, more only comes with the next start",
+                   (unsigned long long)(c->swap_bytes >> 20));
+}
+
 static int apply(const struct container *c, const struct container_update *u, struct err *e)
 {
     autofd int sysfs = -1;
@@ -74,6 +85,9 @@ static int apply(const struct container *c, const struct container_update *u, st
     sysfs = fs_open_dir(AT_FDCWD, CPU_DIR, e);
     if (sysfs < 0)
         return sysfs;
+    r = check_swap(c, &u->cgroup, e);
+    if (r < 0)
+        return r;
     r = cgroup_update(c->cgroup_fd, &c->config.cgroup, &u->cgroup, e);
     if (r < 0 || !u->vcpus)
         return r;
