@@ -54,6 +54,27 @@ static int set_cpu_time(int fd, const struct cgroup_limits *was, const struct cg
                str_format("%llu %llu", (unsigned long long)l->cpu_quota_us, period), e);
 }
 
+/* A group with processes in it cannot have its list emptied again: all there can ever be, then.
+ */
+static int set_cpuset(int fd, const char *list, struct err *e)
+{
+    autostr all = STR_INIT(4096);
+    int r;
+
+    if (*list)
+        return fs_write_kernel(fd, "cpuset.cpus", list, e);
+    r = fs_read_file(AT_FDCWD, "/sys/devices/system/cpu/possible", &all, e);
+    return r < 0 ? r : fs_write_kernel(fd, "cpuset.cpus", str_c(&all), e);
+}
+
+int cgroup_settle(int fd, struct err *e)
+{
+    autostr list = STR_INIT(4096);
+    int r = fs_read_file(fd, "cpuset.cpus", &list, e);
+
+    return r < 0 ? r : fs_write_kernel(fd, "cpuset.cpus", list.len ? str_c(&list) : "\n", e);
+}
+
 static int set_cpu(int fd, const struct cgroup_limits *was, const struct cgroup_limits *l,
                    struct err *e)
 {
@@ -61,7 +82,7 @@ static int set_cpu(int fd, const struct cgroup_limits *was, const struct cgroup_
     int r = set_number(fd, "cpu.weight", was->cpu_weight, l->cpu_weight, "100", e);
 
     if (r >= 0 && strcmp(from, to) != 0)
-        r = fs_write_kernel(fd, "cpuset.cpus", *to ? to : "\n", e);
+        r = set_cpuset(fd, to, e);
     return r < 0 ? r : set_cpu_time(fd, was, l, e);
 }
 

@@ -21,6 +21,8 @@ uint64_t cgroup_memory_max(const struct cgroup_limits *limits);
  * than would be left. Otherwise a failure may leave some of them changed. */
 int cgroup_update(int fd, const struct cgroup_limits *was, const struct cgroup_limits *limits,
                   struct err *e) MUST_CHECK;
+/* The kernel tells groups of CPUs that came or went in the background: wait for it. */
+int cgroup_settle(int fd, struct err *e) MUST_CHECK;
 /* A file with one number. */
 int cgroup_number(int fd, const char *file, uint64_t *ret) MUST_CHECK;
 /* SIGKILL to all, at once. */

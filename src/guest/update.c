@@ -79,7 +79,6 @@ static int check_swap(const struct container *c, const struct cgroup_limits *to,
 static int apply(const struct container *c, const struct container_update *u, struct err *e)
 {
     autofd int sysfs = -1;
-    const char *set = u->cgroup.cpuset;
     int r;
 
     sysfs = fs_open_dir(AT_FDCWD, CPU_DIR, e);
@@ -92,9 +91,7 @@ static int apply(const struct container *c, const struct container_update *u, st
     if (r < 0 || !u->vcpus)
         return r;
     r = update_cpus(sysfs, u->vcpus, e);
-    /* The kernel tells its groups of CPUs that come and go in the background; whoever writes this
-     * file waits for that. */
-    return r < 0 ? r : fs_write_kernel(c->cgroup_fd, "cpuset.cpus", set && *set ? set : "\n", e);
+    return r < 0 ? r : cgroup_settle(c->cgroup_fd, e);
 }
 
 static void child(const struct container *c, const struct container_update *u, int out)
