@@ -5,6 +5,7 @@
 #include "util/time.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define CPU_PERIOD_US UINT64_C(100000) /* of --cpus */
 
@@ -353,7 +354,10 @@ json_t *box_inspect(const struct box *box, const char *home)
     set_command(o, &box->spec);
     cli_set(o, "State", state(box));
     cli_set(o, "Image", text(box->spec.image_id));
-    cli_set(o, "LogPath", path_in(home, box, BOX_JSON_LOG));
+    cli_set(o, "LogPath",
+            box->spec.log_driver && strcmp(box->spec.log_driver, "json-file") != 0
+                ? json_string("")
+                : path_in(home, box, BOX_JSON_LOG));
     cli_set(o, "Name", text(slashed));
     cli_set(o, "RestartCount", json_integer(0));
     cli_set(o, "Driver", json_string("ext4"));

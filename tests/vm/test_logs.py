@@ -87,7 +87,7 @@ def a_receiver_that_does_not_read_holds_the_workload_and_nobody_else(home):
     got = [line.rsplit(" ", 1)[1] for line in lines[:-1]]
     check(got == [str(n) for n in range(FIRST, last + 1)], f"{len(got)} lines, not {last - FIRST + 1}")
     equal(home.out("wait", "web"), "0")
-    equal(home.out("inspect", "-f", "{{.State.Error}}", "web"), "")
+    equal(home.out("inspect", "-f", "{{.State.Error}}{{.LogPath}}", "web"), "")
 
 
 @test
