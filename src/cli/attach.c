@@ -47,16 +47,38 @@ static int conclude(struct cli *cli, struct db *db, const struct box *box,
     return result->end == SESSION_LOST ? lost(cli, db, box, e) : session_conclude(cli, result, e);
 }
 
+/* The start's outcome, taken when it is known: the session may go on for weeks. */
+struct outcome {
+    struct cli *cli;
+    struct db *db;
+    struct box *box;
+    struct box_starting starting;
+    bool known;
+    int r, status;
+    struct err err;
+};
+
+static void take_outcome(void *ctx)
+{
+    struct outcome *o = ctx;
+
+    if (o->known)
+        return;
+    o->known = true;
+    o->r = box_start_end(o->db, o->cli->home, o->box, &o->starting, &o->status, &o->err);
+    cli_audit(o->cli, "box_start", o->box->name, o->r < 0 ? &o->err : NULL);
+}
+
 int cli_start_attached(struct cli *cli, struct db *db, struct box *box, const struct attach *how,
                        struct err *e)
 {
     autofree char *shim = cli_helper_path(cli, "a3s-box-shim");
     struct box_start start = { .shim_path = shim, .attach_stdin = how->in };
-    struct box_starting starting = { .report_fd = -1 };
+    struct outcome o = { .cli = cli, .db = db, .box = box, .starting = { .report_fd = -1 } };
     struct session_result result = { 0 };
     autofd int ours = -1, theirs = -1;
     struct session s = { 0 };
-    int fds[2], status, r;
+    int fds[2], r;
 
     cli->status = 125;
     if (!shim || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
@@ -65,19 +87,25 @@ int cli_start_attached(struct cli *cli, struct db *db, struct box *box, const st
     start.attach_fd = theirs = fds[1];
     r = session_for(cli, box, how, ours, &s, e);
     if (r == 0)
-        r = box_start_begin(db, cli->home, box, &start, &starting, e);
-    if (r < 0)
-        return r;
-    close_fd(&theirs); /* only the shim holds it: its end is the session's */
-    r = session_run(&s, &result, e);
+        r = box_start_begin(db, cli->home, box, &start, &o.starting, e);
     if (r < 0) {
-        close_fd(&starting.report_fd);
+        cli_audit(cli, "box_start", box->name, e);
         return r;
     }
-    r = box_start_end(db, cli->home, box, &starting, &status, e);
+    close_fd(&theirs); /* only the shim holds it: its end is the session's */
+    s.started = take_outcome;
+    s.ctx = &o;
+    s.started_fd = o.starting.report_fd;
+    r = session_run(&s, &result, e);
     if (r < 0) {
-        cli->status = status;
+        close_fd(&o.starting.report_fd);
         return r;
+    }
+    take_outcome(&o);
+    if (o.r < 0) {
+        cli->status = o.status;
+        *e = o.err;
+        return o.r;
     }
     return conclude(cli, db, box, &result, e);
 }
@@ -122,6 +150,7 @@ int cli_attach(struct cli *cli, struct db *db, struct box *box, const struct att
     r = session_for(cli, box, how, fd, &s, e);
     if (r == 0)
         r = request_attach(fd, how, e);
+    cli_audit(cli, "exec_attach", box->name, r < 0 ? e : NULL);
     if (r == 0)
         r = session_run(&s, &result, e);
     return r < 0 ? err_ctx(e, "attach to box %s", box->name) : conclude(cli, db, box, &result, e);

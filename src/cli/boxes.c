@@ -13,16 +13,25 @@ struct each {
 static int one(struct cli *cli, const char *name, const void *arg, struct err *e)
 {
     const struct each *each = arg;
+    const char *audit = cli->cmd ? cli->cmd->audit : NULL;
     autoptr(box) box = NULL;
     int r;
 
+    cli->audit.box_id[0] = cli->audit.box_name[0] = '\0'; /* not the one before */
     r = box_find(each->db, cli->home, name, &box, e);
     if (r < 0 && e->kind == ERR_NOT_FOUND && each->verb->missing_ok) {
         err_print(e, cli->err);
+        cli_audit_skip(cli);
         return 0;
     }
-    if (r >= 0)
+    if (r >= 0) {
+        cli_audit_box(cli, box);
         r = each->verb->run(cli, each->db, box, each->verb->arg, e);
+    }
+    if (audit) {
+        cli_audit(cli, audit, name, r < 0 ? e : NULL);
+        cli_audit_settle(cli);
+    }
     if (r >= 0 && each->verb->echo) {
         fprintf(cli->out, "%s\n", name);
         (void)fflush(cli->out); /* seen when it is done; main checks the stream */
@@ -50,8 +59,10 @@ int cli_open_box(struct cli *cli, const char *name, struct db **ret_db, struct b
     r = db_open(cli->home, &db, e);
     if (r >= 0)
         r = box_find(db, cli->home, name, ret, e);
-    if (r >= 0)
-        *ret_db = take_ptr(db);
+    if (r < 0)
+        return r;
+    cli_audit_box(cli, *ret);
+    *ret_db = take_ptr(db);
     return r;
 }
 

@@ -89,6 +89,7 @@ static int conclude(struct cli *cli, const struct box *box, const struct session
 /* ---- events ------------------------------------------------------------- */
 
 struct told {
+    struct cli *cli;
     const struct box *box;
     const char *command;
     char id[ID_LEN]; /* docker's execID */
@@ -138,19 +139,30 @@ static void tell_end(const char *home, const struct told *told, int status)
         log_warn("event 'exec_die': %s", e.text);
 }
 
+/* The process runs. */
+static void on_started(void *ctx)
+{
+    const struct told *told = ctx;
+
+    cli_audit(told->cli, "exec_command", told->box->name, NULL);
+}
+
 int cli_exec(struct cli *cli, struct db *own_db, const struct box *box, const struct exec *x,
              struct err *e)
 {
     autoptr(db) db = own_db;
+    struct told told = { .cli = cli, .box = box };
     struct session s = { .tty = x->tty,
                          .in = x->in,
                          .out = true,
                          .err = true,
                          .sig_proxy = true,
                          .exec = true,
-                         .until_started = x->detach };
+                         .until_started = x->detach,
+                         .started = on_started,
+                         .ctx = &told,
+                         .started_fd = -1 };
     struct session_result result = { 0 };
-    struct told told = { .box = box };
     autofd int fd = -1;
     int r;
 

@@ -119,12 +119,18 @@ int cli_new_box(struct cli *cli, const struct box_flags *flags, char **argv, str
     int r;
 
     r = check_flags(flags, e);
-    if (r == 0)
-        r = db_open(cli->home, &db, e);
+    if (r < 0) {
+        cli_audit_skip(cli); /* nothing was tried */
+        return r;
+    }
+    r = db_open(cli->home, &db, e);
     if (r == 0)
         r = create(cli, db, flags, argv, &box, e);
     if (r == 0 && flags->cidfile)
         r = write_cidfile(flags->cidfile, box->id, e);
+    if (box)
+        cli_audit_box(cli, box);
+    cli_audit(cli, "box_create", box ? box->name : flags->name, r < 0 ? e : NULL);
     if (r < 0) {
         if (box && box_remove(db, cli->home, box, &ignored) < 0)
             err_clear(&ignored); /* it stays, in state created; the first error counts */

@@ -39,7 +39,8 @@ static int on_event(void *ctx, const json_t *event, struct err *e UNUSED)
     progress_event(v->progress, event, now);
     if (now - v->drawn_ns >= DRAW_EVERY_NS)
         draw(v, now);
-    (void)fflush(v->out); /* whether it worked is seen at the end */
+    if (strcmp(kind, "done") != 0)
+        (void)fflush(v->out); /* whether it worked is seen at the end */
     return 0;
 }
 
@@ -93,5 +94,6 @@ int cli_pull(struct cli *cli, const char *reference, const struct pull_how *how,
     if (r == 0 && how->quiet && how->show_reference)
         fprintf(how->out, "%s\n", full);
     progress_free(view.progress);
+    cli_audit(cli, "image_pull", reference, r < 0 ? e : NULL);
     return r;
 }

@@ -39,6 +39,7 @@ struct io {
     struct terminal *terminal;
     sigset_t old_mask;
     int signal_fd, terminations;
+    bool told; /* s->started was called, or there is none */
 };
 
 static void finish(struct io *io, enum session_end end, int status)
@@ -46,6 +47,13 @@ static void finish(struct io *io, enum session_end end, int status)
     io->result->end = end;
     io->result->status = status;
     io->over = true;
+}
+
+static void tell_started(struct io *io)
+{
+    if (!io->told)
+        io->s->started(io->s->ctx);
+    io->told = true;
 }
 
 /* ---- to the box ------------------------------------------------------- */
@@ -182,6 +190,7 @@ static int take_control(struct io *io, struct err *e)
     case MSG_ERROR:
         return take_error(io, e);
     case MSG_STARTED:
+        tell_started(io);
         if (io->s->until_started)
             finish(io, SESSION_STARTED, 0);
         return 0;
@@ -334,7 +343,7 @@ static int take_signal(struct io *io, struct err *e)
 
 /* ---- the loop --------------------------------------------------------- */
 
-enum { P_SOCKET, P_STDIN, P_SIGNAL, P_SINK, P_N };
+enum { P_SOCKET, P_STDIN, P_SIGNAL, P_SINK, P_STARTED, P_N };
 
 static int turn(struct io *io, struct err *e)
 {
@@ -343,6 +352,7 @@ static int turn(struct io *io, struct err *e)
         [P_STDIN] = { .fd = io->in_open && !io->tx.len ? 0 : -1, .events = POLLIN },
         [P_SIGNAL] = { .fd = io->signal_fd, .events = POLLIN },
         [P_SINK] = { .fd = io->blocked ? io->blocked->fd : -1, .events = POLLOUT },
+        [P_STARTED] = { .fd = io->told ? -1 : io->s->started_fd, .events = POLLIN },
     };
     int r = 0;
 
@@ -351,6 +361,8 @@ static int turn(struct io *io, struct err *e)
         p[P_SOCKET].fd = -1; /* it may have hung up: not news before the output is out */
     if (poll(p, P_N, -1) < 0)
         return errno == EINTR ? 0 : err_os(e, "poll");
+    if (p[P_STARTED].revents)
+        tell_started(io);
     if (p[P_SIGNAL].revents)
         r = take_signal(io, e);
     if (r == 0 && p[P_SINK].revents)
@@ -378,6 +390,7 @@ static int setup(struct io *io, struct err *e)
     io->err.off = !s->err;
     io->in_open = s->in;
     io->keys = s->keys;
+    io->told = !s->started;
     r = catch_signals(io, e);
     if (r == 0 && s->tty && s->in && isatty(0))
         r = terminal_raw(0, &io->terminal, e);

@@ -29,6 +29,11 @@ struct session {
                   and Ctrl-Z stops us, not it */
     bool redraw; /* change the terminal's size twice, so that full-screen programs draw again */
     struct detach_keys keys;
+    /* Called once, when `started_fd` is readable (-1: never) or the other side says that the
+     * process has started, whatever comes first; NULL: not. */
+    void (*started)(void *ctx);
+    void *ctx;
+    int started_fd; /* borrowed; of no meaning without `started` */
 };
 
 enum session_end {

@@ -6,30 +6,6 @@
 
 #include <string.h>
 
-static void put_text(struct str *out, const char *text)
-{
-    size_t left = strlen(text);
-    const unsigned char *p = (const unsigned char *)text;
-
-    str_addc(out, '"');
-    while (left) {
-        size_t n = utf8_len(p, left);
-
-        if (n == 0)
-            str_adds(out, "\xef\xbf\xbd");
-        else if (*p == '"' || *p == '\\')
-            str_addf(out, "\\%c", *p);
-        else if (*p < 0x20)
-            str_addf(out, "\\u%04x", *p);
-        else
-            str_add(out, p, n);
-        n = n ? n : 1;
-        p += n;
-        left -= n;
-    }
-    str_addc(out, '"');
-}
-
 /* Command lines are bytes, and without end. */
 static void put_action(struct str *out, const char *text)
 {
@@ -58,9 +34,9 @@ static void put_attributes(struct str *out, const struct event *ev)
             continue;
         if (out->len > 1)
             str_addc(out, ',');
-        put_text(out, a->key);
+        utf8_put_json(out, a->key);
         str_addc(out, ':');
-        put_text(out, value);
+        utf8_put_json(out, value);
         if (out->len >= EVENT_ATTRIBUTES_MAX && !out->failed)
             out->p[out->len = before] = '\0';
     }

@@ -1,6 +1,7 @@
 #include "util/utf8.h"
 
 #include <stdint.h>
+#include <string.h>
 
 size_t utf8_len(const void *data, size_t left)
 {
@@ -19,4 +20,28 @@ size_t utf8_len(const void *data, size_t left)
         if ((p[i] & 0xc0) != 0x80)
             return 0;
     return n;
+}
+
+void utf8_put_json(struct str *out, const char *text)
+{
+    size_t left = strlen(text);
+    const unsigned char *p = (const unsigned char *)text;
+
+    str_addc(out, '"');
+    while (left) {
+        size_t n = utf8_len(p, left);
+
+        if (n == 0)
+            str_adds(out, "\xef\xbf\xbd");
+        else if (*p == '"' || *p == '\\')
+            str_addf(out, "\\%c", *p);
+        else if (*p < 0x20)
+            str_addf(out, "\\u%04x", *p);
+        else
+            str_add(out, p, n);
+        n = n ? n : 1;
+        p += n;
+        left -= n;
+    }
+    str_addc(out, '"');
 }

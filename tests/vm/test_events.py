@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What `events` tells about real boxes: docker's actions, in order, each once, to everybody."""
+"""What `events` and `audit` tell of real boxes: docker's actions, in order, each once, to everybody."""
 import json
 import os
 import pathlib
@@ -37,6 +37,12 @@ class Listener:
         self.file.close()
 
 
+def audited(home, *options):
+    """(action, outcome, target) of the records, oldest first."""
+    lines = home.out("audit", "-n", "1000", "--json", *options).split("\n")
+    return [(r["action"], r["outcome"], r["metadata"].get("target")) for r in map(json.loads, filter(None, lines))]
+
+
 def listening(home, listener):
     """It reads: what happens now is told."""
     n = 0
@@ -54,6 +60,7 @@ def every_action_is_told_once_and_in_order(home):
     second = Listener(home, "second", "--filter", "type=container")
     listening(home, first)
     web = home.out("run", "-d", "--name", "web", "-l", "tier=db", "--init", "local/busybox", "--", "sleep", "1000")
+    equal(audited(home)[-2:], [("box_create", "success", "web"), ("box_start", "success", "web")])
     home.a3s("exec", "web", "sh", "-c", "exit 7", status=7)
     home.a3s("pause", "web")
     home.a3s("unpause", "web")
@@ -61,6 +68,9 @@ def every_action_is_told_once_and_in_order(home):
     home.a3s("kill", "-s", "WINCH", "db")
     home.a3s("restart", "-t", "30", "db")
     home.a3s("rm", "-f", "db")
+    equal(audited(home, "--box", web[:20])[2:],
+          [(a, "success", n) for a, n in (("exec_command", "web"), ("box_pause", "web"), ("box_unpause", "web"),
+           ("box_rename", "web"), ("box_kill", "db"), ("box_restart", "db"), ("box_destroy", "db"))])
     first.wait(web, "destroy")
     want = ["create", "start", "exec_create: sh -c exit 7", "exec_start: sh -c exit 7", "exec_die", "pause", "unpause",
             "rename", "kill", "kill", "die", "stop", "start", "restart", "kill", "die", "destroy"]
@@ -92,11 +102,17 @@ def ends_without_stop_are_told(home):
     home.a3s("run", "--name", "one", "local/busybox", "--", "sh", "-c", "exit 3", status=3)
     home.a3s("run", "--name", "two", "local/busybox", "--", "nosuch", status=127)
     lost = home.out("run", "-d", "--name", "three", "--rm", "local/busybox", "--", "sleep", "1000")
+    equal(audited(home)[-6:], [("box_create", "success", "one"), ("box_start", "success", "one"),
+                               ("box_create", "success", "two"), ("box_start", "failure", "two"),
+                               ("box_create", "success", "three"), ("box_start", "success", "three")])
+    p = home.popen("exec", "three", "sleep", "1000", stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(lambda: audited(home)[-1] == ("exec_command", "success", "three"), "the record of a process that runs")
     os.kill(home.box_pids("three")["shim"], signal.SIGKILL)
+    equal(p.wait(60), 137)
     wait_for(lambda: home.out("ps", "-aq", "-f", "name=three") == "", "the dead box is found")
     told = home.out("events", "--until", "0s", "-f", "type=box", "--format",
                     '{{.Actor.Attributes.name}} {{.Action}} {{.Actor.Attributes.exitCode}}').split("\n")
-    equal([t.replace("<no value>", "").strip() for t in told],
+    equal([t.replace("<no value>", "").strip() for t in told if "exec_" not in t],
           ["one create", "one attach", "one start", "one die 3", "two create", "two attach", "two die 127",
            "three create", "three start", "three die 255", "three destroy"])
 

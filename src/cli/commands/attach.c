@@ -48,6 +48,7 @@ const struct command cmd_attach = {
     .summary = "Attach to the streams of a running box",
     .details = "Output from before is in `logs`. Exits with the workload's status.\n",
     .group = GROUP_INSIDE,
+    .audit = "exec_attach",
     .arg = ARG_RUNNING,
     .min_args = 1,
     .max_args = 1,

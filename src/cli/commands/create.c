@@ -21,6 +21,7 @@ const struct command cmd_create = {
     .synopsis = "[OPTIONS] IMAGE [--] [COMMAND] [ARG...]",
     .summary = "Create a box without starting it",
     .group = GROUP_LIFECYCLE,
+    .audit = "box_create",
     .arg = ARG_IMAGE1,
     .flags = CMD_STOP_AT_ARG,
     .min_args = 1,

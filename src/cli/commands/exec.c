@@ -63,6 +63,7 @@ const struct command cmd_exec = {
     .details = "Exits with the command's status; 126 when it cannot be executed, 127 when it is\n"
                "not found. Signals sent to this program are passed on to the command.\n",
     .group = GROUP_INSIDE,
+    .audit = "exec_command",
     .arg = ARG_RUNNING,
     .flags = CMD_STOP_AT_ARG,
     .min_args = 2,

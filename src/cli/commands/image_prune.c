@@ -53,6 +53,7 @@ static int prune_run(struct cli *cli, const void *own_args, int argc UNUSED, cha
         !cli_confirm(cli, args->all ? "This will remove all images without at least one box "
                                       "associated to them."
                                     : "This will remove all dangling images.")) {
+        cli_audit_skip(cli);
         fputs("Total reclaimed space: 0B\n", cli->out);
         return 0;
     }
@@ -67,6 +68,7 @@ const struct command cmd_image_prune = {
     .details = "Removes images without a name; with --all every image that no box uses. What\n"
                "broken downloads and killed programs left goes as well.\n",
     .group = GROUP_IMAGE,
+    .audit = "image_prune",
     .opts = prune_opts,
     .args_size = sizeof(struct prune_args),
     .run = prune_run,

@@ -70,6 +70,7 @@ const struct command cmd_import = {
     .synopsis = "[OPTIONS] FILE|- [REPOSITORY[:TAG]]",
     .summary = "Make an image from a tar of a root file system",
     .group = GROUP_IMAGE,
+    .audit = "image_import",
     .arg = ARG_FILE,
     .min_args = 1,
     .max_args = 2,

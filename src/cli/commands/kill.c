@@ -42,6 +42,7 @@ const struct command cmd_kill = {
     .synopsis = "[OPTIONS] BOX [BOX...]",
     .summary = "Send a signal to one or more boxes",
     .group = GROUP_LIFECYCLE,
+    .audit = "box_kill",
     .arg = ARG_BOX,
     .min_args = 1,
     .max_args = ARGS_ANY,

@@ -74,6 +74,7 @@ const struct command cmd_load = {
     .details = "Archives are OCI layouts or what `docker save` writes, plain or compressed with\n"
                "gzip or zstd.\n",
     .group = GROUP_IMAGE,
+    .audit = "image_load",
     .opts = load_opts,
     .args_size = sizeof(struct load_args),
     .run = load_run,

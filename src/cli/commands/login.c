@@ -209,6 +209,7 @@ const struct command cmd_login = {
                "$DOCKER_CONFIG/config.json, else $A3S_HOME/auth/config.json, or with the\n"
                "credential helper (docker-credential-NAME) that this file names.\n",
     .group = GROUP_IMAGE,
+    .audit = "registry_login",
     .max_args = 1,
     .opts = login_opts,
     .args_size = sizeof(struct login_args),

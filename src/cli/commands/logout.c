@@ -26,6 +26,7 @@ const struct command cmd_logout = {
     .synopsis = "[SERVER]",
     .summary = "Log out from a registry (default: docker.io)",
     .group = GROUP_IMAGE,
+    .audit = "registry_logout",
     .max_args = 1,
     .run = logout_run,
 };

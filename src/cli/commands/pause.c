@@ -18,6 +18,7 @@ const struct command cmd_pause = {
     .synopsis = "BOX [BOX...]",
     .summary = "Freeze all processes of one or more boxes",
     .group = GROUP_LIFECYCLE,
+    .audit = "box_pause",
     .arg = ARG_BOX,
     .min_args = 1,
     .max_args = ARGS_ANY,

@@ -50,6 +50,7 @@ const struct command cmd_pull = {
                "$A3S_HOME/trust.json says which images need whose signature (cosign's formats);\n"
                "--verify-key and --verify-identity demand one on top, for this pull only.\n",
     .group = GROUP_IMAGE,
+    .audit = "image_pull",
     .arg = ARG_IMAGE1,
     .min_args = 1,
     .max_args = 1,

@@ -65,7 +65,8 @@ static int on_event(void *ctx, const json_t *event, struct err *e UNUSED)
     else if (strcmp(name, "done") == 0)
         fprintf(out, "%s: digest: %s size: %lld\n", text(event, "tag"), text(event, "digest"),
                 (long long)json_integer_value(json_object_get(event, "size")));
-    (void)fflush(out); /* whether it worked is seen at the end */
+    if (strcmp(name, "done") != 0)
+        (void)fflush(out); /* whether it worked is seen at the end */
     return 0;
 }
 
@@ -120,6 +121,7 @@ const struct command cmd_push = {
                "sent to a transparency log: verify with\n"
                "cosign verify --key --insecure-ignore-tlog.\n",
     .group = GROUP_IMAGE,
+    .audit = "image_push",
     .arg = ARG_IMAGE1,
     .min_args = 1,
     .max_args = 1,

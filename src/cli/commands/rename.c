@@ -16,6 +16,7 @@ const struct command cmd_rename = {
     .synopsis = "BOX NEW_NAME",
     .summary = "Give a box another name",
     .group = GROUP_LIFECYCLE,
+    .audit = "box_rename",
     .arg = ARG_BOX1,
     .min_args = 2,
     .max_args = 2,

@@ -39,6 +39,7 @@ const struct command cmd_restart = {
     .synopsis = "[OPTIONS] BOX [BOX...]",
     .summary = "Stop and start one or more boxes",
     .group = GROUP_LIFECYCLE,
+    .audit = "box_restart",
     .arg = ARG_BOX,
     .min_args = 1,
     .max_args = ARGS_ANY,

@@ -48,6 +48,7 @@ const struct command cmd_rm = {
     .synopsis = "[OPTIONS] BOX [BOX...]",
     .summary = "Remove one or more boxes",
     .group = GROUP_LIFECYCLE,
+    .audit = "box_destroy",
     .arg = ARG_BOX,
     .min_args = 1,
     .max_args = ARGS_ANY,

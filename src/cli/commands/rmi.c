@@ -50,6 +50,7 @@ const struct command cmd_rmi = {
     .synopsis = "[OPTIONS] IMAGE [IMAGE...]",
     .summary = "Remove one or more images",
     .group = GROUP_IMAGE,
+    .audit = "image_delete",
     .arg = ARG_IMAGE,
     .min_args = 1,
     .max_args = ARGS_ANY,

@@ -67,6 +67,7 @@ static int run_detached(struct cli *cli, struct db *db, struct box *box, struct 
     int status = 125, r;
 
     r = cli_start_box(cli, db, box, &status, e);
+    cli_audit(cli, "box_start", box->name, r < 0 ? e : NULL);
     cli->status = status;
     fprintf(cli->out, "%s\n", box->id); /* docker prints it in either case */
     return r;
@@ -106,6 +107,7 @@ const struct command cmd_run = {
                "the command cannot be executed, 127 when it is not found, 128+N when signal N\n"
                "ended it.\n",
     .group = GROUP_LIFECYCLE,
+    .audit = "box_start",
     .arg = ARG_IMAGE1,
     .flags = CMD_STOP_AT_ARG,
     .min_args = 1,

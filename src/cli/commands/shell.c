@@ -46,6 +46,7 @@ const struct command cmd_shell = {
     .synopsis = "[OPTIONS] BOX",
     .summary = "Open a shell in a running box",
     .group = GROUP_INSIDE,
+    .audit = "exec_command",
     .arg = ARG_RUNNING,
     .min_args = 1,
     .max_args = 1,

@@ -69,6 +69,7 @@ const struct command cmd_start = {
     .synopsis = "[OPTIONS] BOX [BOX...]",
     .summary = "Start one or more stopped boxes",
     .group = GROUP_LIFECYCLE,
+    .audit = "box_start",
     .arg = ARG_BOX,
     .min_args = 1,
     .max_args = ARGS_ANY,

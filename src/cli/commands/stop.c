@@ -29,6 +29,7 @@ const struct command cmd_stop = {
     .synopsis = "[OPTIONS] BOX [BOX...]",
     .summary = "Stop one or more boxes",
     .group = GROUP_LIFECYCLE,
+    .audit = "box_stop",
     .arg = ARG_BOX,
     .min_args = 1,
     .max_args = ARGS_ANY,

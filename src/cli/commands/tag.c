@@ -17,6 +17,7 @@ const struct command cmd_tag = {
     .synopsis = "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]",
     .summary = "Give an image another name",
     .group = GROUP_IMAGE,
+    .audit = "image_tag",
     .arg = ARG_IMAGE1,
     .min_args = 2,
     .max_args = 2,

@@ -18,6 +18,7 @@ const struct command cmd_unpause = {
     .synopsis = "BOX [BOX...]",
     .summary = "Let the processes of one or more paused boxes go on",
     .group = GROUP_LIFECYCLE,
+    .audit = "box_unpause",
     .arg = ARG_BOX,
     .min_args = 1,
     .max_args = ARGS_ANY,
