@@ -4,8 +4,36 @@
 #include "util/fs.h"
 #include "util/str.h"
 
+#include <errno.h>
 #include <stdarg.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+/* Why the file, or its directory, which gets two more, cannot be written; 0: it can be. */
+static int why_not_written(const char *file)
+{
+    autofree char *dir = file ? strdup(file) : NULL;
+    char *slash = dir ? strrchr(dir, '/') : NULL;
+
+    if (!slash)
+        return 0;
+    *slash = '\0';
+    if (access(dir, W_OK | X_OK) < 0 || (access(file, W_OK) < 0 && errno != ENOENT))
+        return errno;
+    return 0;
+}
+
+/* SQLite says what it could not do, the system why: "Read-only file system". */
+static int denied(struct db *db, struct err *e, const char *what, const char *text)
+{
+    int os = why_not_written(sqlite3_db_filename(db->sql, "main"));
+
+    if (!os && !sqlite3_db_filename(db->sql, "main")) /* it was not opened */
+        os = sqlite3_system_errno(db->sql);
+    return os ? err_set(e, ERR_DENIED, "%s: %s: %s", what, text, strerror(os))
+              : err_set(e, ERR_DENIED, "%s: %s", what, text);
+}
 
 int db_error(struct db *db, struct err *e, const char *what)
 {
@@ -28,7 +56,7 @@ int db_error(struct db *db, struct err *e, const char *what)
     case SQLITE_READONLY:
     case SQLITE_CANTOPEN:
     case SQLITE_PERM:
-        return err_set(e, ERR_DENIED, "%s: %s", what, text);
+        return denied(db, e, what, text);
     default:
         return err_set(e, ERR_SYSTEM, "%s: %s", what, text);
     }
