@@ -13,5 +13,8 @@ bool cli_confirm(struct cli *cli, const char *what)
     while ((c = getchar()) != EOF && c != '\n')
         if (n + 1 < sizeof(answer) && c != '\r' && c != ' ')
             answer[n++] = (char)c;
-    return strcasecmp(answer, "y") == 0;
+    if (strcasecmp(answer, "y") == 0)
+        return true;
+    cli_audit_skip(cli);
+    return false;
 }

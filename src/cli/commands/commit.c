@@ -246,6 +246,7 @@ const struct command cmd_commit = {
     .details = "The image is that of the box with one layer more, which has the changes and\n"
                "nothing else, and what the box was started with as its configuration.\n",
     .group = GROUP_IMAGE,
+    .audit = "box_commit",
     .arg = ARG_BOX1,
     .min_args = 1,
     .max_args = 2,

@@ -46,6 +46,7 @@ const struct command cmd_container_prune = {
     .synopsis = "[OPTIONS]",
     .summary = "Remove all boxes that do not run",
     .group = GROUP_LIFECYCLE,
+    .audit = "box_prune",
     .opts = prune_opts,
     .args_size = sizeof(struct prune_args),
     .run = prune_run,

@@ -57,6 +57,7 @@ const struct command cmd_container_update = {
     .synopsis = "OPTIONS BOX [BOX...]",
     .summary = "Change the limits of one or more boxes, also while they run",
     .group = GROUP_LIFECYCLE,
+    .audit = "box_update",
     .arg = ARG_BOX,
     .min_args = 1,
     .max_args = ARGS_ANY,

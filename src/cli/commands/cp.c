@@ -93,6 +93,7 @@ const struct command cmd_cp = {
         "SRC may be a file or a directory; DIR/. copies what is in it. \"-\" is a tar from\n"
         "stdin, or to stdout. Works whether the box runs or not.\n",
     .group = GROUP_INSIDE,
+    .audit = "box_copy",
     .arg = ARG_FILE,
     .min_args = 2,
     .max_args = 2,

@@ -53,7 +53,6 @@ static int prune_run(struct cli *cli, const void *own_args, int argc UNUSED, cha
         !cli_confirm(cli, args->all ? "This will remove all images without at least one box "
                                       "associated to them."
                                     : "This will remove all dangling images.")) {
-        cli_audit_skip(cli);
         fputs("Total reclaimed space: 0B\n", cli->out);
         return 0;
     }

@@ -89,6 +89,7 @@ const struct command cmd_system_prune = {
     .details = "Boxes first, so that the images they used are not in use any more. Of images\n"
                "those without a name go; with --all every image that no box uses.\n",
     .group = GROUP_SYSTEM,
+    .audit = "system_prune",
     .opts = prune_opts,
     .args_size = sizeof(struct prune_args),
     .run = prune_run,
