@@ -23,8 +23,10 @@ struct box {
     bool oom_killed, stopped_by_user;
     char *error; /* why it is dead or did not start; "" */
     pid_t shim_pid, vm_pid;
-    uint64_t shim_start; /* with shim_pid names the process; util/spawn.h */
-    char *tier;          /* "cold" */
+    uint64_t shim_start;       /* with shim_pid names the process; util/spawn.h */
+    char *tier;                /* "cold" */
+    uint64_t restart_count;    /* by its policy, since the user started it */
+    char *health, *health_log; /* box/policy.h; "" without a check */
 };
 
 void box_free(struct box *box);
@@ -63,6 +65,7 @@ struct box_change {
      * (0: none); the end is what `stop` asked for. */
     bool attached, stop_done;
     int signal;
+    bool restart; /* one more by the policy; a start without it is the user's: counts from 0 */
 };
 int box_set_state(struct db *db, struct box *box, const struct box_change *change,
                   struct err *e) MUST_CHECK;

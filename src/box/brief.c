@@ -6,11 +6,13 @@
 
 #define COLUMNS                                                                                  \
     "id, state, created_ns, started_ns, finished_ns, exit_code, shim_pid, shim_start, name, "    \
-    "error, image, image_id, command, labels, network, platform, "                               \
-    "(SELECT size_bytes FROM image_content c WHERE c.image_id = boxes.image_id)"
+    "error, image, image_id, command, labels, network, platform, health, "                       \
+    "(SELECT size_bytes FROM image_content c WHERE c.image_id = boxes.image_id), "               \
+    "restart_count"
 #define FIRST_TEXT 8
-#define TEXTS      8
+#define TEXTS      9
 #define IMAGE_SIZE (FIRST_TEXT + TEXTS)
+#define RESTARTS   (IMAGE_SIZE + 1)
 
 void box_list_done(struct box_list *list)
 {
@@ -40,8 +42,9 @@ void box_labels(const struct box_spec *spec, struct str *out)
 /* All texts of a row in one piece of memory. */
 static int read_texts(struct stmt *st, struct box_brief *b, struct err *e)
 {
-    const char **const members[TEXTS] = { &b->name,    &b->error,  &b->image,   &b->image_id,
-                                          &b->command, &b->labels, &b->network, &b->platform };
+    const char **const members[TEXTS] = { &b->name,     &b->error,    &b->image,
+                                          &b->image_id, &b->command,  &b->labels,
+                                          &b->network,  &b->platform, &b->health };
     size_t len[TEXTS], total = 0;
     const char *from[TEXTS];
     char *p;
@@ -74,6 +77,7 @@ static int read_row(struct stmt *st, struct box_brief *ret, struct err *e)
     b.started_ns = stmt_i64(st, 3);
     b.finished_ns = stmt_i64(st, 4);
     b.exit_code = (int)stmt_i64(st, 5);
+    b.restart_count = (uint64_t)stmt_i64(st, RESTARTS);
     b.image_bytes = (uint64_t)stmt_i64(st, IMAGE_SIZE);
     r = read_texts(st, &b, e);
     if (r == 0)

@@ -11,12 +11,14 @@ struct box_brief {
     enum box_state state;
     int64_t created_ns, started_ns, finished_ns; /* as in struct box */
     int exit_code;
+    uint64_t restart_count;
     uint64_t image_bytes; /* of the image, unpacked; 0 when it is gone */
     const char *name, *error, *image, *image_id;
     const char *command;  /* entrypoint and command, words joined by blanks */
     const char *labels;   /* a JSON object with strings in it; "": none */
     const char *network;  /* "none", ... */
     const char *platform; /* "": the image's */
+    const char *health;   /* box/policy.h; "": no check */
     char *text;           /* where the texts lie; owned */
 };
 

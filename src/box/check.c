@@ -1,5 +1,6 @@
 /* Is a spec sound as a whole? What a user can get wrong is found here, before anything exists. */
 #include "box/log_config.h"
+#include "box/policy.h"
 #include "box/security.h"
 
 #include "rootfs/disk.h"
@@ -11,6 +12,7 @@
 #define MEMORY_MIN (UINT64_C(80) << 20) /* Debian's kernel panics with 64 MiB */
 #define MEMORY_MAX (UINT64_C(1) << 44)
 #define CPUS_MAX   255
+#define TIME_MAX   (UINT64_C(366) * 86400 * NS_PER_S) /* between checks: far from overflowing */
 
 static int check_machine(const struct box_spec *s, struct err *e)
 {
@@ -232,11 +234,42 @@ static int check_keeping(const struct box_spec *s, struct err *e)
     return 0;
 }
 
+static int check_health(const struct box_spec *s, struct err *e)
+{
+    const struct strv *test = &s->health_test;
+    const char *kind = test->n ? test->v[0] : "NONE";
+
+    if (strcmp(kind, "NONE") != 0 && strcmp(kind, "CMD") != 0 && strcmp(kind, "CMD-SHELL") != 0)
+        return err_set(e, ERR_INVALID, "health check: unknown form '%.40s'", kind);
+    if (strcmp(kind, "CMD-SHELL") == 0 && test->n != 2)
+        return err_set(e, ERR_INVALID, "health check: CMD-SHELL takes one line");
+    if (!health_enabled(s))
+        return 0;
+    if (s->health_interval_ns > TIME_MAX || s->health_timeout_ns > TIME_MAX ||
+        s->health_start_interval_ns > TIME_MAX || s->health_start_period_ns > TIME_MAX)
+        return err_set(e, ERR_INVALID, "The times of a health check are longer than a year");
+    if (s->health_interval_ns < NS_PER_MS || s->health_timeout_ns < NS_PER_MS ||
+        s->health_start_interval_ns < NS_PER_MS)
+        return err_set(e, ERR_INVALID,
+                       "Interval and timeout of a health check cannot be less than 1ms");
+    if (!s->health_retries || s->health_retries > INT32_MAX)
+        return err_set(e, ERR_INVALID, "--health-retries %llu is not between 1 and 2147483647",
+                       (unsigned long long)s->health_retries);
+    return 0;
+}
+
+static int check_policy(const struct box_spec *s, struct err *e)
+{
+    if (s->restart_policy && s->auto_remove)
+        return err_set(e, ERR_INVALID, "Conflicting options: --restart and --rm");
+    return check_health(s, e);
+}
+
 int box_spec_check(const struct box_spec *spec, struct err *e)
 {
     static int (*const checks[])(const struct box_spec *s, struct err *e) = {
-        check_machine, check_process, check_ulimits,  check_tmpfs,
-        check_names,   check_cpuset,  check_security, check_keeping,
+        check_machine, check_process,  check_ulimits, check_tmpfs,  check_names,
+        check_cpuset,  check_security, check_keeping, check_policy,
     };
 
     for (size_t i = 0; i < ARRAY_LEN(checks); i++) {

@@ -2,6 +2,7 @@
 #include "box/event.h"
 #include "box/record.h"
 
+#include "db/schema.h"
 #include "util/fs.h"
 #include "util/time.h"
 
@@ -51,7 +52,7 @@ static int bury_run(struct db *db, void *user, struct err *e)
     n = db_exec(db, e,
                 "UPDATE boxes SET state = 'dead', error = ?1, finished_ns = ?2, exit_code = ?3,"
                 " shim_pid = 0, shim_start = 0, vm_pid = 0"
-                " WHERE id = ?4 AND state IN ('starting', 'running', 'paused', 'stopping')"
+                " WHERE id = ?4 AND state IN " DB_LIVE_STATES
                 " AND shim_pid = ?5 AND shim_start = ?6",
                 "slisil", REASON_SHIM, time_real_ns(), EXIT_UNSEEN, box->id, (int)box->shim_pid,
                 (int64_t)box->shim_start);

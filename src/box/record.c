@@ -2,6 +2,7 @@
 
 #include "box/brief.h"
 #include "box/event.h"
+#include "box/policy.h"
 #include "util/spawn.h"
 #include "util/time.h"
 
@@ -9,7 +10,7 @@
 
 #define COLUMNS                                                                                  \
     "id, name, state, spec, created_ns, started_ns, finished_ns, exit_code, oom_killed, error, " \
-    "stopped_by_user, shim_pid, shim_start, vm_pid, tier"
+    "stopped_by_user, shim_pid, shim_start, vm_pid, tier, restart_count, health, health_log"
 
 void box_free(struct box *box)
 {
@@ -19,6 +20,8 @@ void box_free(struct box *box)
     free(box->name);
     free(box->error);
     free(box->tier);
+    free(box->health);
+    free(box->health_log);
     free(box);
 }
 
@@ -55,7 +58,10 @@ static int row_read(struct stmt *st, struct box **ret, struct err *e)
     box->shim_start = (uint64_t)stmt_i64(st, 12);
     box->vm_pid = (pid_t)stmt_i64(st, 13);
     box->tier = strdup(stmt_text(st, 14));
-    if (!box->name || !box->error || !box->tier)
+    box->restart_count = (uint64_t)stmt_i64(st, 15);
+    box->health = strdup(stmt_text(st, 16));
+    box->health_log = strdup(stmt_text(st, 17));
+    if (!box->name || !box->error || !box->tier || !box->health || !box->health_log)
         return err_os(e, "box record");
     *ret = take_ptr(box);
     return 0;
@@ -241,11 +247,27 @@ static int refuse(const struct box *box, enum box_state now, enum box_state to, 
                    box_state_name(now), box_state_name(to));
 }
 
+/* +1, 0 or, for a start by the user, -1: from the beginning. */
+static int count_restart(const struct transition *t)
+{
+    if (t->change->restart)
+        return 1;
+    return t->change->to == BOX_STARTING && t->box->state != BOX_RESTARTING ? -1 : 0;
+}
+
+/* A box that waits for its restart is its shim's. */
+static bool is_anothers(const struct transition *t)
+{
+    return t->box->state == BOX_RESTARTING && t->change->to == BOX_STARTING &&
+           (t->box->shim_pid != t->change->shim_pid ||
+            t->box->shim_start != t->change->shim_start);
+}
+
 /* One UPDATE: unchanged columns are set to themselves. */
 static int apply(struct db *db, const struct transition *t, int64_t now_ns, struct err *e)
 {
     const struct box_change *c = t->change;
-    bool live = box_state_is_live(c->to);
+    bool live = box_state_is_live(c->to), checked = health_enabled(&t->box->spec);
 
     return db_exec(
         db, e,
@@ -257,12 +279,15 @@ static int apply(struct db *db, const struct transition *t, int64_t now_ns, stru
         " stopped_by_user = iif(?9 < 0, iif(?6, 0, stopped_by_user), ?9),"
         " shim_pid = iif(?10, ?11, iif(?13, shim_pid, 0)),"
         " shim_start = iif(?10, ?12, iif(?13, shim_start, 0)),"
-        " vm_pid = iif(?14, ?14, iif(?13, vm_pid, 0)) WHERE id = ?15",
-        "siliiiisiiiliis", box_state_name(c->to),
+        " vm_pid = iif(?14, ?14, iif(?16, vm_pid, 0)),"
+        " restart_count = iif(?17 < 0, 0, restart_count + ?17),"
+        " health = iif(?6, ?18, health), health_log = iif(?6, '', health_log) WHERE id = ?15",
+        "siliiiisiiiliisiis", box_state_name(c->to),
         c->to == BOX_RUNNING && t->box->state == BOX_STARTING, now_ns, (int)c->set_exit,
         c->exit_code, c->to == BOX_STARTING, (int)c->oom_killed, c->error, c->stopped_by_user,
         (int)c->set_shim, (int)c->shim_pid, (int64_t)c->shim_start, (int)live, (int)c->vm_pid,
-        t->box->id);
+        t->box->id, (int)(live && c->to != BOX_RESTARTING), count_restart(t),
+        checked ? HEALTH_STARTING : "");
 }
 
 static int tell_end(struct db *db, const struct transition *t, int64_t now_ns, struct err *e)
@@ -318,7 +343,7 @@ static int transition_run(struct db *db, void *user, struct err *e)
     r = box_reload(db, t->box, e);
     if (r < 0)
         return r;
-    if (!box_state_may(t->box->state, t->change->to))
+    if (!box_state_may(t->box->state, t->change->to) || is_anothers(t))
         return refuse(t->box, t->box->state, t->change->to, e);
     from = t->box->state;
     r = apply(db, t, now_ns, e);

@@ -73,6 +73,15 @@ static const struct member members[] = {
     M(K_BOOL, auto_remove),
     M(K_STR, log_driver),
     M(K_JSON, log_opts),
+    M(K_STR, restart_policy),
+    M(K_U64, restart_max),
+    M(K_STRV, health_test),
+    M(K_STRV, health_shell),
+    M(K_U64, health_interval_ns),
+    M(K_U64, health_timeout_ns),
+    M(K_U64, health_start_period_ns),
+    M(K_U64, health_start_interval_ns),
+    M(K_U64, health_retries),
 };
 
 static void free_tmpfs(struct tlv_list *list)

@@ -59,6 +59,15 @@ struct box_spec {
     bool auto_remove;
     char *log_driver; /* box/log_config.h reads both */
     json_t *log_opts; /* object of strings */
+
+    /* keeping it going: box/policy.h */
+    char *restart_policy;    /* "always", "on-failure", "unless-stopped"; NULL: no */
+    uint64_t restart_max;    /* of on-failure; 0: no limit */
+    struct strv health_test; /* docker's: NONE | CMD ARG... | CMD-SHELL LINE; empty: none given */
+    struct strv health_shell; /* what runs a CMD-SHELL: the image's SHELL; empty: /bin/sh -c */
+    uint64_t health_interval_ns, health_timeout_ns; /* the defaults are filled in */
+    uint64_t health_start_period_ns, health_start_interval_ns;
+    uint64_t health_retries;
 };
 
 void box_spec_done(struct box_spec *spec);

@@ -16,10 +16,14 @@ static const struct {
 static const uint32_t may[BOX_STATE_N] = {
     [BOX_CREATED] = BIT(BOX_STARTING) | BIT(BOX_REMOVING),
     [BOX_STARTING] = BIT(BOX_RUNNING) | BIT(BOX_CREATED) | BIT(BOX_STOPPING) | BIT(BOX_STOPPED) |
-                     BIT(BOX_DEAD),
-    [BOX_RUNNING] = BIT(BOX_PAUSED) | BIT(BOX_STOPPING) | BIT(BOX_STOPPED) | BIT(BOX_DEAD),
-    [BOX_PAUSED] = BIT(BOX_RUNNING) | BIT(BOX_STOPPING) | BIT(BOX_STOPPED) | BIT(BOX_DEAD),
-    [BOX_STOPPING] = BIT(BOX_STOPPED) | BIT(BOX_DEAD),
+                     BIT(BOX_RESTARTING) | BIT(BOX_DEAD),
+    [BOX_RUNNING] = BIT(BOX_PAUSED) | BIT(BOX_STOPPING) | BIT(BOX_STOPPED) | BIT(BOX_RESTARTING) |
+                    BIT(BOX_DEAD),
+    [BOX_PAUSED] = BIT(BOX_RUNNING) | BIT(BOX_STOPPING) | BIT(BOX_STOPPED) | BIT(BOX_RESTARTING) |
+                   BIT(BOX_DEAD),
+    [BOX_STOPPING] = BIT(BOX_STOPPED) | BIT(BOX_RESTARTING) | BIT(BOX_DEAD),
+    /* to itself: the new machine could not even be begun */
+    [BOX_RESTARTING] = BIT(BOX_STARTING) | BIT(BOX_STOPPED) | BIT(BOX_RESTARTING) | BIT(BOX_DEAD),
     [BOX_STOPPED] = BIT(BOX_STARTING) | BIT(BOX_REMOVING),
     [BOX_DEAD] = BIT(BOX_STARTING) | BIT(BOX_REMOVING),
     [BOX_REMOVING] = BIT(BOX_REMOVING),
@@ -54,5 +58,5 @@ bool box_state_may(enum box_state from, enum box_state to)
 bool box_state_is_live(enum box_state state)
 {
     return state == BOX_STARTING || state == BOX_RUNNING || state == BOX_PAUSED ||
-           state == BOX_STOPPING;
+           state == BOX_STOPPING || state == BOX_RESTARTING;
 }

@@ -10,11 +10,14 @@
  *                                  │           exited               │
  *                                  └────> stopped <─────────────────┘
  *
- *   dead:     the shim ended without recording why (killed, host reset). Found by whoever looks
- *             next (box_reconcile()); may be started again.
- *   removing: its files are being deleted; a second remover may finish the work.
+ *   restarting: the workload has ended and its policy wants it back (box/policy.h): the shim
+ * waits. From starting, running, paused and stopping; to starting, or to stopped when told. dead:
+ * the shim ended without recording why (killed, host reset). Found by whoever looks next
+ * (box_reconcile()); may be started again. removing: its files are being deleted; a second
+ * remover may finish the work.
  *
- * starting, running, paused and stopping belong to a live shim, named by pid and start time.
+ * starting, running, paused, stopping and restarting belong to a live shim, named by pid and
+ * start time.
  */
 #pragma once
 
@@ -29,6 +32,7 @@
     X(RUNNING, "running", "running")                                                             \
     X(PAUSED, "paused", "paused")                                                                \
     X(STOPPING, "stopping", "running")                                                           \
+    X(RESTARTING, "restarting", "restarting")                                                    \
     X(STOPPED, "stopped", "exited")                                                              \
     X(DEAD, "dead", "dead")                                                                      \
     X(REMOVING, "removing", "removing")

@@ -86,6 +86,11 @@ const char *const schema_scripts[] = {
     "  actor_id TEXT NOT NULL,"  /* of a box its id, of an image its reference or id */
     "  attributes TEXT NOT NULL" /* a JSON object with strings in it */
     ");",
+
+    /* What keeps a box going (box/policy.h). */
+    "ALTER TABLE boxes ADD COLUMN restart_count INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE boxes ADD COLUMN health TEXT NOT NULL DEFAULT '';"      /* "": no check */
+    "ALTER TABLE boxes ADD COLUMN health_log TEXT NOT NULL DEFAULT '';", /* docker's, JSON */
 };
 
 const int schema_version = ARRAY_LEN(schema_scripts);

@@ -5,3 +5,6 @@
  * been released; append. */
 extern const char *const schema_scripts[];
 extern const int schema_version;
+
+/* The states of a box that has, or should have, a shim (box/state.h), for SQL's IN. */
+#define DB_LIVE_STATES "('starting', 'running', 'paused', 'stopping', 'restarting')"

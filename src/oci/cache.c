@@ -1,6 +1,7 @@
 #include "oci/cache.h"
 
 #include "db/db.h"
+#include "db/schema.h"
 #include "oci/image_internal.h"
 #include "oci/json.h"
 #include "oci/partial.h"
@@ -129,7 +130,7 @@ static int remove_rootfs(struct db *db, void *user, struct err *e)
     r = stmt_open(db, &st, e,
                   "SELECT 1 FROM image_content c WHERE chain_id = ?1 AND (used_ns > ?2 OR"
                   " EXISTS (SELECT 1 FROM boxes b WHERE b.image_id = c.image_id AND b.state IN"
-                  " ('starting', 'running', 'paused', 'stopping')))",
+                  " " DB_LIVE_STATES "))",
                   "sl", rm->chain, rm->before_ns);
     if (r >= 0)
         r = stmt_step(&st, e);

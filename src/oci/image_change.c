@@ -1,4 +1,5 @@
 #include "db/db.h"
+#include "db/schema.h"
 #include "oci/event.h"
 #include "oci/image_internal.h"
 #include "oci/json.h"
@@ -197,7 +198,7 @@ static int check_users(struct db *db, struct removal *rm, struct err *e)
     rm->whole = true;
     r = stmt_open(db, &st, e,
                   "SELECT substr(id, 1, 12),"
-                  " state IN ('starting', 'running', 'paused', 'stopping') AS live"
+                  " state IN " DB_LIVE_STATES " AS live"
                   " FROM boxes WHERE image_id = ? ORDER BY live DESC LIMIT 1",
                   "s", rm->id);
     if (r >= 0)

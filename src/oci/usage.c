@@ -1,4 +1,5 @@
 #include "db/db.h"
+#include "db/schema.h"
 #include "oci/cache.h"
 #include "oci/image_internal.h"
 #include "oci/json.h"
@@ -50,8 +51,7 @@ static int images(struct db *db, const char *home, struct cache_part *part, stru
     return r;
 }
 
-#define LIVE                                                                                     \
-    "(SELECT image_id FROM boxes WHERE state IN ('starting', 'running', 'paused', 'stopping'))"
+#define LIVE "(SELECT image_id FROM boxes WHERE state IN " DB_LIVE_STATES ")"
 
 int rootfs_each(struct db *db, const char *home,
                 void (*fn)(void *ctx, const struct rootfs_usage *usage), void *ctx, struct err *e)
