@@ -36,6 +36,8 @@ enum ctl_op {
     CTL_RESIZE = 9,  /* cols, rows of the main PTY */
     CTL_UPDATE = 10, /* update; replied when the guest has done it and the record says so */
     CTL_STATS = 11,  /* reply with stats; those of a paused box are zero */
+    CTL_HEALTH = 12,  /* reply with health; none when the box has no check */
+    CTL_RESTART = 13, /* a box that waits for its restart: now, and later waits are short again */
 };
 
 struct ctl_request {
@@ -52,6 +54,7 @@ struct ctl_reply {
     struct exit_info exit;        /* CTL_WAIT, CTL_STOP */
     struct proc_list procs;       /* CTL_PROCS */
     struct container_stats stats; /* CTL_STATS */
+    char *health;                 /* CTL_HEALTH: the log of box_set_health() */
 };
 
 extern const struct tlv_row ctl_request_rows[], ctl_reply_rows[];

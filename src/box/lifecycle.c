@@ -19,8 +19,10 @@
 static int spawn_shim(const char *home, const struct box *box, const struct box_start *how,
                       int report, pid_t *ret_pid, struct err *e)
 {
-    const char *argv[] = { how->shim_path, "--home", home, "--box", box->id, "--report-fd", "3",
-                           "--attach-fd",  "4",      NULL, NULL };
+    const char *argv[12] = {
+        how->shim_path, "--home", home, "--box", box->id, "--report-fd", "3"
+    };
+    size_t n = 7;
     autofd int dir = box_open_dir(home, box, e), log = -1;
     struct spawn_fd fds[3] = { { report, REPORT_FD }, { how->attach_fd, ATTACH_FD } };
     struct spawn s = { .argv = argv, .fds = fds, .cwd = "/", .new_session = true };
@@ -30,10 +32,14 @@ static int spawn_shim(const char *home, const struct box *box, const struct box_
     log = openat(dir, BOX_SHIM_LOG, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (log < 0)
         return err_os(e, "open %s", BOX_SHIM_LOG);
-    if (how->attach_fd < 0)
-        argv[7] = NULL;
-    else if (how->attach_stdin)
-        argv[9] = "--attach-stdin";
+    if (how->attach_fd >= 0) {
+        argv[n++] = "--attach-fd";
+        argv[n++] = "4";
+    }
+    if (how->attach_fd >= 0 && how->attach_stdin)
+        argv[n++] = "--attach-stdin";
+    if (how->restart)
+        argv[n++] = "--count-restart";
     s.fds_n = how->attach_fd < 0 ? 1 : 2;
     fds[s.fds_n++] = (struct spawn_fd){ log, 2 };
     return spawn_start(&s, ret_pid, NULL, e);
@@ -46,7 +52,7 @@ int box_start_begin(struct db *db, const char *home, const struct box *box,
     pid_t pid = -1;
     int fds[2], r;
 
-    if (!box_state_may(box->state, BOX_STARTING))
+    if (!box_state_may(box->state, BOX_STARTING) || box->state == BOX_RESTARTING)
         return err_set(e, ERR_STATE, "Box %s is %s", box->name,
                        box_state_is_live(box->state) ? "already running" : "being removed");
     r = box_need_rootfs(db, home, box, e);
@@ -258,6 +264,17 @@ int box_wait(struct db *db, const char *home, struct box *box, struct tick *tick
     *ret_exit_code = (int)reply.exit.status;
     config_done(ctl_reply, &reply);
     return look_again(db, box, e);
+}
+
+int box_restart_now(const char *home, const struct box *box, struct err *e)
+{
+    struct ctl_reply reply = { 0 };
+    int r;
+
+    r = ctl_call(home, box, &(struct ctl_request){ .op = CTL_RESTART }, &reply, e);
+    if (r == 0)
+        config_done(ctl_reply, &reply);
+    return r == -(int)ERR_STATE ? 0 : r;
 }
 
 int box_procs(const char *home, struct box *box, struct proc_list *ret, struct err *e)

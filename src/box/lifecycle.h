@@ -7,6 +7,7 @@
 #include "box/ctl.h"
 
 /* a3s-box-shim --home DIR --box ID --report-fd N [--attach-fd N [--attach-stdin]]
+ * [--count-restart]
  *
  * The shim writes exactly one message (proto/msg.h) to the report pipe and closes it:
  * MSG_STARTED (empty) when the workload runs and the record says so, or MSG_ERROR (struct
@@ -18,6 +19,7 @@ struct box_start {
     int attach_fd;         /* one end of a socketpair that the shim treats as a CTL_ATTACH client
                               from before the first byte of output; -1: none. Borrowed */
     bool attach_stdin;
+    bool restart; /* its policy wants it (`monitor`): counted, and tried again when it fails */
 };
 
 /* A shim on its way: `report_fd` becomes readable when box_start_end() would not block. */
@@ -54,6 +56,9 @@ int box_unpause(struct db *db, const char *home, struct box *box, struct err *e)
 /* Blocks until it has ended (at once when it does not run). `tick` may be NULL. */
 int box_wait(struct db *db, const char *home, struct box *box, struct tick *tick,
              int *ret_exit_code, struct err *e) MUST_CHECK;
+/* It waits for its restart: now, whatever its delay. Returns when that is begun; fine when it has
+ * begun by itself. */
+int box_restart_now(const char *home, const struct box *box, struct err *e) MUST_CHECK;
 int box_procs(const char *home, struct box *box, struct proc_list *ret, struct err *e) MUST_CHECK;
 
 /* Capabilities, seccomp program, masked and read-only paths that a spec asks for. Uses

@@ -328,6 +328,8 @@ static int tell(struct db *db, const struct transition *t, enum box_state from, 
         action = "attach";
     else if (c->to == BOX_PAUSED)
         action = "pause";
+    else if (from == BOX_RESTARTING && c->to == BOX_STOPPED && c->stop_done)
+        action = "stop"; /* what it waited for will not be */
     else if (c->to == BOX_RUNNING)
         action = from == BOX_PAUSED ? "unpause" : "start";
     return action ? box_event(db, t->box, action, &attr, kill ? 1 : 0, e) : 0;

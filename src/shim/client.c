@@ -94,7 +94,19 @@ static int refuse_unless_running(const struct shim *sh, struct err *e)
 {
     if (sh->phase == PHASE_RUN)
         return 0;
+    if (sh->phase == PHASE_RESTART)
+        return err_set(e, ERR_STATE, "Box %s is restarting, wait until the box is running",
+                       sh->box->name);
     return err_set(e, ERR_STATE, "Box %s is not running", sh->box->name);
+}
+
+/* KILL, or what it would be stopped with, ends the wait for a restart; nobody is there to get
+ * another. */
+static bool takes_signal(const struct shim *sh, uint64_t signal)
+{
+    return sh->phase == PHASE_BOOT ||
+           (sh->phase == PHASE_RESTART &&
+            (signal == 9 || signal == (uint64_t)sh->box->spec.stop_signal));
 }
 
 static void attach(struct client *c, const struct ctl_request *req)
@@ -123,7 +135,7 @@ static int do_signal(struct client *c, const struct ctl_request *req, struct err
     struct shim *sh = c->sh;
     int r = check_signal(req->signal, 1, e);
 
-    if (r == 0 && sh->phase != PHASE_BOOT)
+    if (r == 0 && !takes_signal(sh, req->signal))
         r = refuse_unless_running(sh, e);
     if (r < 0)
         return r;
@@ -138,7 +150,7 @@ static int do_stop(struct client *c, const struct ctl_request *req, struct err *
     int r = check_signal(req->signal, 0, e);
 
     if (r == 0)
-        shim_stop(c->sh, (int)req->signal, req->timeout_ns);
+        shim_stop(c->sh, STOP_USER, (int)req->signal, req->timeout_ns);
     return r;
 }
 
@@ -184,6 +196,40 @@ static int do_resize(struct client *c, const struct ctl_request *req, struct err
     return 0;
 }
 
+static struct ctl_reply exit_reply(const struct shim *sh)
+{
+    return (struct ctl_reply){
+        .ok = true,
+        .exit = { .status = (uint64_t)sh->outcome.status,
+                  .oom_killed = sh->outcome.oom_killed,
+                  .finished_ns = sh->outcome.finished_ns },
+    };
+}
+
+static void answer_exit(struct client *c)
+{
+    struct ctl_reply reply = exit_reply(c->sh);
+
+    client_answer(c, &reply, NULL);
+}
+
+static int do_health(struct client *c)
+{
+    autofree char *log = health_log(c->sh);
+
+    client_answer(c, &(struct ctl_reply){ .ok = true, .health = log }, NULL);
+    return 0;
+}
+
+static int do_restart(struct client *c, struct err *e)
+{
+    if (c->sh->phase != PHASE_RESTART)
+        return err_set(e, ERR_STATE, "Box %s does not wait for a restart", c->sh->box->name);
+    restart_now(c->sh);
+    client_answer(c, NULL, NULL);
+    return 0;
+}
+
 /* Answers, or leaves the client waiting. */
 static int request_run(struct client *c, struct ctl_request *req, struct err *e)
 {
@@ -209,6 +255,8 @@ static int request_run(struct client *c, struct ctl_request *req, struct err *e)
         r = refuse_unless_running(c->sh, e);
         return r < 0 ? r : shim_pause(c->sh, c->op == CTL_PAUSE, e);
     case CTL_WAIT:
+        if (c->sh->phase == PHASE_RESTART) /* it has ended, and the record says so */
+            answer_exit(c);
         return 0;
     case CTL_PROCS:
         return do_procs(c, e);
@@ -219,6 +267,10 @@ static int request_run(struct client *c, struct ctl_request *req, struct err *e)
     case CTL_STATS:
         r = refuse_unless_running(c->sh, e);
         return r < 0 ? r : stats_ask(c->sh, e);
+    case CTL_HEALTH:
+        return do_health(c);
+    case CTL_RESTART:
+        return do_restart(c, e);
     }
     return err_set(e, ERR_UNSUPPORTED, "request %llu is not known to this shim",
                    (unsigned long long)req->op);
@@ -489,21 +541,28 @@ static void end_client(struct client *c, const struct ctl_reply *reply,
     }
 }
 
-void clients_end(struct shim *sh)
+void clients_ended(struct shim *sh)
 {
-    struct ctl_reply reply = {
-        .ok = true,
-        .exit = { .status = (uint64_t)sh->outcome.status,
-                  .oom_killed = sh->outcome.oom_killed,
-                  .finished_ns = sh->outcome.finished_ns },
-    };
+    struct ctl_reply reply = exit_reply(sh);
     struct err not_running;
 
     (void)err_set(&not_running, ERR_STATE, "Box %s is not running", sh->box->name);
-    loop_del(sh->loop, &sh->clients.door);
-    close_fd(&sh->clients.door.fd);
     for (struct client *c = sh->clients.list; c; c = c->next)
-        end_client(c, &reply, &not_running);
+        if (c->state != CLIENT_REQUEST || sh->phase != PHASE_RESTART)
+            end_client(c, &reply, &not_running);
+}
+
+int clients_take_door(struct shim *sh)
+{
+    loop_del(sh->loop, &sh->clients.door);
+    return take_fd(&sh->clients.door.fd);
+}
+
+void clients_end(struct shim *sh)
+{
+    autofd int door = clients_take_door(sh);
+
+    clients_ended(sh);
 }
 
 void clients_turn(struct shim *sh)

@@ -90,6 +90,8 @@ void shim_started(struct shim *sh)
     send_pending_signals(sh);
     if (sh->box->spec.timeout_ns)
         loop_timer(sh->loop, &sh->run_timer, sh->box->spec.timeout_ns);
+    sh->restart.running_ns = time_mono_ns();
+    health_start(sh);
     lean_after_start();
 }
 
@@ -98,7 +100,7 @@ static void on_run_timer(struct timer *t)
     struct shim *sh = CONTAINER_OF(t, struct shim, run_timer);
 
     sh->timed_out = true;
-    shim_stop(sh, SIGKILL, 0);
+    shim_stop(sh, STOP_USER, SIGKILL, 0);
 }
 
 /* ---- its end is known -------------------------------------------------- */
@@ -106,6 +108,7 @@ static void on_run_timer(struct timer *t)
 static void go_down(struct shim *sh)
 {
     stop_cancel(sh);
+    health_stop(sh);
     loop_timer_cancel(sh->loop, &sh->boot_timer);
     loop_timer_cancel(sh->loop, &sh->stall_timer);
     loop_timer_cancel(sh->loop, &sh->run_timer);
@@ -278,27 +281,44 @@ static const char *reason(struct shim *sh, char *text, size_t size)
     return text;
 }
 
-static int record_end(struct shim *sh, struct err *e)
+static enum box_state state_after(const struct shim *sh)
+{
+    if (restart_due(sh))
+        return BOX_RESTARTING;
+    return sh->box->state == BOX_STARTING && sh->outcome.start_failed && !sh->box->started_ns
+               ? BOX_CREATED
+               : BOX_STOPPED;
+}
+
+static int record_state(struct shim *sh, struct db *db, struct err *e)
 {
     const struct outcome *o = &sh->outcome;
     char text[128];
     struct box_change change = {
-        .to = o->start_failed && sh->box->started_ns == 0 ? BOX_CREATED : BOX_STOPPED,
-        .set_exit = true,
+        .to = state_after(sh),
+        /* a restart that was waited for and will not be: the record knows how the run ended */
+        .set_exit = sh->box->state != BOX_RESTARTING || !sh->restart.off,
         .exit_code = o->status,
         .oom_killed = o->oom_killed,
         .error = reason(sh, text, sizeof(text)),
-        .stopped_by_user = -1,
+        .stopped_by_user = sh->restart.by_user ? 1 : -1,
         .stop_done = sh->stopping.asked,
     };
+
+    change.restart = change.to == BOX_RESTARTING;
+    return box_set_state(db, sh->box, &change, e);
+}
+
+static int record_end(struct shim *sh, struct err *e)
+{
     autoptr(db) db = NULL;
     int r;
 
-    if (sh->box->state == BOX_STOPPING)
-        change.to = BOX_STOPPED;
     r = db_open(sh->home, &db, e);
+    if (r == 0)
+        r = box_reload(db, sh->box, e);              /* its policy may have been changed */
     if (r == 0 && box_state_is_live(sh->box->state)) /* else an earlier try came this far */
-        r = box_set_state(db, sh->box, &change, e);
+        r = record_state(sh, db, e);
     if (r == 0 && sh->box->spec.auto_remove)
         r = box_remove(db, sh->home, sh->box, e);
     return r;
@@ -349,7 +369,12 @@ static void finish(struct shim *sh)
             return;
         }
     }
-    let_go(sh);
+    if (sh->box->state == BOX_RESTARTING) {
+        shim_report(sh, sh->outcome.status, &sh->outcome.err);
+        restart_wait(sh);
+    } else {
+        let_go(sh);
+    }
 }
 
 void shim_turn(struct shim *sh)
@@ -367,5 +392,7 @@ void shim_turn(struct shim *sh)
         finish(sh);
     relays_turn(&sh->relays);
     clients_turn(sh);
-    sh->quit = sh->phase == PHASE_DONE && clients_idle(sh) && relays_idle(&sh->relays);
+    restart_turn(sh);
+    sh->quit = sh->restart.exec ||
+               (sh->phase == PHASE_DONE && clients_idle(sh) && relays_idle(&sh->relays));
 }

@@ -48,19 +48,21 @@ static int open_log(struct shim *sh, struct err *e)
     return 0;
 }
 
-static int open_box(struct shim *sh, const char *box_id, struct err *e)
+static int open_box(struct shim *sh, const struct shim_args *args, struct err *e)
 {
     autoptr(db) db = NULL;
     int r;
 
     r = db_open(sh->home, &db, e);
     if (r == 0)
-        r = box_find(db, sh->home, box_id, &sh->box, e);
+        r = box_find(db, sh->home, args->box_id, &sh->box, e);
     if (r < 0)
         return r;
     (void)snprintf(sh->short_id, sizeof(sh->short_id), "%.12s", sh->box->id);
     log_set_box(sh->short_id);
-    sh->dir_fd = box_open_dir(sh->home, sh->box, e);
+    sh->claimed = args->again;
+    if (sh->dir_fd < 0)
+        sh->dir_fd = box_open_dir(sh->home, sh->box, e);
     if (sh->dir_fd < 0)
         return sh->dir_fd;
     r = make_dir(sh->dir_fd, "sockets", e);
@@ -70,7 +72,7 @@ static int open_box(struct shim *sh, const char *box_id, struct err *e)
 }
 
 /* From here on the record names us, and nobody else starts this box. */
-static int claim(struct shim *sh, bool attached, struct err *e)
+static int claim(struct shim *sh, const struct shim_args *args, bool attached, struct err *e)
 {
     struct box_change change = {
         .to = BOX_STARTING,
@@ -78,13 +80,14 @@ static int claim(struct shim *sh, bool attached, struct err *e)
         .shim_pid = getpid(),
         .stopped_by_user = -1,
         .attached = attached,
+        .restart = args->count_restart,
     };
     int r;
 
     r = proc_start_time(getpid(), &change.shim_start, e);
     if (r == 0)
         r = shim_record(sh, &change, e);
-    sh->claimed = r == 0;
+    sh->claimed |= r == 0;
     return r;
 }
 
@@ -110,10 +113,11 @@ static int lock_box(struct shim *sh, struct err *e)
     return r;
 }
 
-static int listen_all(struct shim *sh, struct err *e)
+static int listen_all(struct shim *sh, int own_ctl_fd, struct err *e)
 {
     static const char *const names[RELAY_KINDS] = { BOX_EXEC_SOCK, BOX_PTY_SOCK, BOX_VSOCK_SOCK,
                                                     BOX_FILES_SOCK };
+    autofd int ctl = own_ctl_fd;
     int fd;
 
     for (int i = 0; i < RELAY_KINDS; i++) {
@@ -122,8 +126,9 @@ static int listen_all(struct shim *sh, struct err *e)
             return fd;
         relays_listen(&sh->relays, (enum relay_kind)i, fd);
     }
-    fd = fd_unix_listen(sh->dir_fd, BOX_CTL_SOCK, e);
-    return fd < 0 ? fd : clients_listen(sh, fd, e);
+    if (ctl < 0)
+        ctl = fd_unix_listen(sh->dir_fd, BOX_CTL_SOCK, e);
+    return ctl < 0 ? ctl : clients_listen(sh, take_fd(&ctl), e);
 }
 
 static int open_logs(struct shim *sh, struct err *e)
@@ -340,7 +345,8 @@ static int prepare_messages(struct shim *sh, struct err *e)
 static void shim_init(struct shim *sh, const struct shim_args *args)
 {
     sh->home = args->home;
-    sh->dir_fd = sh->console_fd = sh->channel_fd = -1;
+    sh->dir_fd = args->dir_fd;
+    sh->console_fd = sh->channel_fd = -1;
     sh->report_fd = args->report_fd;
     sh->stdin_once = args->attach_stdin;
     sh->phase = PHASE_BOOT;
@@ -351,23 +357,24 @@ static void shim_init(struct shim *sh, const struct shim_args *args)
     workload_init(sh);
     clients_init(sh);
     relays_init(&sh->relays, sh->loop);
+    restart_init(sh, args);
 }
 
 int shim_launch(struct shim *sh, const struct shim_args *args, struct err *e)
 {
-    autofd int attach_fd = args->attach_fd;
+    autofd int attach_fd = args->attach_fd, ctl_fd = args->ctl_fd;
     int r;
 
     shim_init(sh, args);
-    r = open_box(sh, args->box_id, e);
+    r = open_box(sh, args, e);
     if (r == 0)
-        r = claim(sh, attach_fd >= 0, e);
+        r = claim(sh, args, attach_fd >= 0, e);
     if (r == 0)
         r = lock_box(sh, e);
     if (r == 0)
         r = open_logs(sh, e);
     if (r == 0)
-        r = listen_all(sh, e);
+        r = listen_all(sh, take_fd(&ctl_fd), e);
     if (r == 0)
         r = start_machine(sh, e);
     if (r == 0)
@@ -381,6 +388,8 @@ int shim_launch(struct shim *sh, const struct shim_args *args, struct err *e)
 void shim_done(struct shim *sh)
 {
     vm_free(take_ptr(sh->vm));
+    restart_done(sh);
+    health_done(sh);
     relays_done(&sh->relays);
     clients_done(sh);
     channel_free(take_ptr(sh->ch));

@@ -14,6 +14,7 @@
 
 static const char usage[] =
     "Usage: a3s-box-shim --home DIR --box ID [--report-fd N] [--attach-fd N [--attach-stdin]]\n"
+    "                    [--count-restart | --again NS --dir-fd N --ctl-fd N]\n"
     "\n"
     "Runs one box. Started by a3s-box, not by hand; src/box/lifecycle.h says how.\n";
 
@@ -30,7 +31,7 @@ static void on_signal(struct watch *w, uint32_t events UNUSED)
     if (read(w->fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
         return;
     log_warn("signal %u: stopping the box", info.ssi_signo);
-    shim_stop(t->shim, 0, UINT64_MAX);
+    shim_stop(t->shim, STOP_HOST, 0, UINT64_MAX);
 }
 
 static int watch_signals(struct terminator *t, struct loop *loop, struct err *e)
@@ -64,15 +65,25 @@ static int parse_fd(const char *text, int *ret, struct err *e)
     return 0;
 }
 
+static int parse_again(const char *text, struct shim_args *ret, struct err *e)
+{
+    ret->again = true;
+    return parse_u64(text, 0, RESTART_DELAY_MAX, &ret->waited_ns, e);
+}
+
 static int parse_args(int argc, char **argv, struct shim_args *ret, struct err *e)
 {
-    enum { HOME = 1, BOX, REPORT, ATTACH, STDIN, HELP, VERSION };
+    enum { HOME = 1, BOX, REPORT, ATTACH, STDIN, COUNT, AGAIN, DIR, CTL, HELP, VERSION };
     static const struct option options[] = {
         { "home", required_argument, NULL, HOME },
         { "box", required_argument, NULL, BOX },
         { "report-fd", required_argument, NULL, REPORT },
         { "attach-fd", required_argument, NULL, ATTACH },
         { "attach-stdin", no_argument, NULL, STDIN },
+        { "count-restart", no_argument, NULL, COUNT },
+        { "again", required_argument, NULL, AGAIN },
+        { "dir-fd", required_argument, NULL, DIR },
+        { "ctl-fd", required_argument, NULL, CTL },
         { "help", no_argument, NULL, HELP },
         { "version", no_argument, NULL, VERSION },
         { NULL, 0, NULL, 0 },
@@ -90,6 +101,14 @@ static int parse_args(int argc, char **argv, struct shim_args *ret, struct err *
             r = parse_fd(optarg, &ret->attach_fd, e);
         else if (c == STDIN)
             ret->attach_stdin = true;
+        else if (c == COUNT)
+            ret->count_restart = true;
+        else if (c == AGAIN)
+            r = parse_again(optarg, ret, e);
+        else if (c == DIR)
+            r = parse_fd(optarg, &ret->dir_fd, e);
+        else if (c == CTL)
+            r = parse_fd(optarg, &ret->ctl_fd, e);
         else if (c == HELP || c == VERSION)
             return c == HELP ? 1 : 2;
         else
@@ -97,6 +116,8 @@ static int parse_args(int argc, char **argv, struct shim_args *ret, struct err *
     }
     if (r == 0 && (!ret->home || !ret->box_id || optind != argc))
         return err_set(e, ERR_USAGE, "--home and --box are needed");
+    if (r == 0 && ret->again != (ret->dir_fd >= 0 && ret->ctl_fd >= 0))
+        return err_set(e, ERR_USAGE, "--again needs --dir-fd and --ctl-fd");
     return r;
 }
 
@@ -125,7 +146,9 @@ static int run(struct shim *sh, const struct shim_args *args, struct err *e)
 
 int main(int argc, char **argv)
 {
-    struct shim_args args = { .report_fd = -1, .attach_fd = -1 };
+    struct shim_args args = { .report_fd = -1, .attach_fd = -1, .dir_fd = -1, .ctl_fd = -1 };
+    struct restart_kept kept = { .dir_fd = -1, .ctl_fd = -1 };
+    bool again;
     struct shim *sh = calloc(1, sizeof(*sh));
     struct terminator term = { .watch = { .what = "signals", .ready = on_signal }, .shim = sh };
     struct err e;
@@ -155,8 +178,15 @@ int main(int argc, char **argv)
         r = run(sh, &args, &e);
     if (r < 0)
         log_error("%s", e.text);
+    again = r == 0 && sh->restart.exec;
+    if (again)
+        restart_keep(sh, &kept);
     shim_done(sh);
     loop_free(sh->loop);
     free(sh);
+    if (again) {
+        r = restart_exec(argv, args.home, args.box_id, &kept, &e);
+        log_error("%s", e.text); /* whoever looks next finds us gone */
+    }
     return r < 0 ? err_exit_status(&e) : 0;
 }

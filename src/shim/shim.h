@@ -5,6 +5,7 @@
  *   BOOT     the machine starts, the workload has not been started
  *   RUN      the workload runs (or is paused, or is being stopped)
  *   ENDING   its end is known; the machine goes down
+ *   RESTART  the run has ended, the policy wants another: ctl.sock is open, the rest is gone
  *   DONE     the record is final, sockets are gone; clients get what they have not read yet
  *
  * One thread. Modules call each other through this header; each owns its part
@@ -15,11 +16,13 @@
  *   end.c       outcomes, the way down                   client.c    ctl.sock, attached clients
  *   stop.c      stop, kill, pause, resume                relay.c     exec, pty, vsock sockets
  *   stats.c     what the guest has counted               update.c    other limits
+ *   restart.c   the restart policy                       health.c    the health check
  */
 #pragma once
 
 #include "box/box.h"
 #include "box/ctl.h"
+#include "box/policy.h"
 #include "proto/channel.h"
 #include "proto/msg.h"
 #include "shim/log_sink.h"
@@ -27,7 +30,7 @@
 #include "util/time.h"
 #include "vmm/engine.h"
 
-enum phase { PHASE_BOOT, PHASE_RUN, PHASE_ENDING, PHASE_DONE };
+enum phase { PHASE_BOOT, PHASE_RUN, PHASE_ENDING, PHASE_RESTART, PHASE_DONE };
 
 /* What the record and whoever waits will be told. The first one counts. */
 struct outcome {
@@ -96,6 +99,46 @@ struct updating {
     bool balloon_busy, balloon_again;
 };
 
+struct restart {
+    struct timer timer;
+    uint64_t waited_ns;  /* before this run; then before the next */
+    uint64_t running_ns; /* monotonic: since when the workload runs; 0: it never did */
+    bool again;          /* the policy, not the user, has started this run */
+    bool off;            /* whoever may say so wants it to end for good */
+    bool by_user;        /* ... and it was the user */
+    bool unhealthy;      /* it is ended because of its health */
+    bool due, late;      /* the next run may begin; must, whoever is still connected */
+    bool exec;           /* to main(): restart_keep(), shim_done(), restart_exec() */
+};
+
+enum stop_by {
+    STOP_USER,
+    STOP_HOST,   /* a signal to the shim: the machine shuts down, say */
+    STOP_HEALTH, /* to be started again */
+};
+
+struct health_result {
+    int64_t start_ns, end_ns; /* since 1970 */
+    int exit_code;            /* -1: it did not run, or not to its end */
+    char *output;             /* UTF-8, at most HEALTH_OUTPUT_MAX bytes */
+};
+
+struct health {
+    struct timer timer; /* to the next check; while one runs, to the end of our patience */
+    struct stream *stream;
+    struct str out; /* the request, as far as it is not sent */
+    size_t sent;
+    struct msg_reader in;
+    struct str output;
+    int64_t start_ns;
+    int exit_code;
+    bool busy, ended, late; /* a check runs, has ended, because of its timeout */
+    const char *status;     /* box/policy.h; NULL: no check, or not running */
+    uint64_t streak;        /* failures in a row */
+    struct health_result log[HEALTH_LOG_MAX]; /* the oldest first */
+    size_t log_n;
+};
+
 struct shim {
     struct loop *loop; /* borrowed */
     const struct vm_engine *engine;
@@ -134,6 +177,8 @@ struct shim {
     struct stats stats;
     struct relays relays;
     struct updating update;
+    struct restart restart;
+    struct health health;
 };
 
 /* ---- launch.c ---- */
@@ -142,6 +187,10 @@ struct shim_args {
     const char *home, *box_id;
     int report_fd, attach_fd; /* taken over; -1: none */
     bool attach_stdin;
+    bool count_restart; /* `monitor` starts it, as its policy wants */
+    bool again;         /* restart_exec() has: the record names us already */
+    uint64_t waited_ns;
+    int dir_fd, ctl_fd; /* taken over with `again`: our lock, and who waits; else -1 */
 };
 
 /* Everything up to a machine that boots. On failure the record says why, where there is one; the
@@ -205,7 +254,7 @@ void shim_report(struct shim *sh, int status, const struct err *err);
 void stop_init(struct shim *sh);
 void stop_cancel(struct shim *sh);
 /* `signal` 0 and `timeout_ns` UINT64_MAX: the box's own. */
-void shim_stop(struct shim *sh, int signal, uint64_t timeout_ns);
+void shim_stop(struct shim *sh, enum stop_by by, int signal, uint64_t timeout_ns);
 void shim_signal(struct shim *sh, int signal);
 /* Refused with *e, or begun: clients are told when it is done. */
 int shim_pause(struct shim *sh, bool pause, struct err *e) MUST_CHECK;
@@ -244,8 +293,47 @@ void clients_read_stdin(struct shim *sh, bool on);
 void clients_answer(struct shim *sh, enum ctl_op op, const struct ctl_reply *reply,
                     const struct err *failure);
 bool clients_wait_for(const struct shim *sh, enum ctl_op op);
+/* This run has ended, the shim goes on: answer all that wait, end who is attached. */
+void clients_ended(struct shim *sh);
+/* The listening socket, no longer watched; the caller owns it. -1: there is none. */
+int clients_take_door(struct shim *sh);
 /* The record is final: answer the rest, MSG_EXIT to those attached, close when it is sent. */
 void clients_end(struct shim *sh);
 void clients_turn(struct shim *sh);
 bool clients_idle(const struct shim *sh);
 void clients_done(struct shim *sh);
+
+/* ---- restart.c ---- */
+
+void restart_init(struct shim *sh, const struct shim_args *args);
+/* The outcome is known: shall it be started again? sh->box is what the record says now. */
+bool restart_due(const struct shim *sh);
+/* Its health calls for an end: will the policy start it again? Then the next end is no user's. */
+bool restart_if_unhealthy(struct shim *sh);
+/* The record says restarting. */
+void restart_wait(struct shim *sh);
+void restart_now(struct shim *sh);
+/* Once per turn. */
+void restart_turn(struct shim *sh);
+void restart_done(struct shim *sh);
+
+struct restart_kept {
+    int dir_fd, ctl_fd; /* owned */
+    uint64_t waited_ns;
+};
+
+/* Before shim_done(): what the next run needs of this one. */
+void restart_keep(struct shim *sh, struct restart_kept *ret);
+/* Does not return when it worked. */
+int restart_exec(char **argv, const char *home, const char *box_id,
+                 const struct restart_kept *kept, struct err *e) MUST_CHECK;
+
+/* ---- health.c ---- */
+
+/* The workload runs. */
+void health_start(struct shim *sh);
+/* It ends: no more checks; what they said stays. */
+void health_stop(struct shim *sh);
+/* The log as JSON (box_set_health()); NULL without a check, or memory. The caller frees. */
+char *health_log(const struct shim *sh);
+void health_done(struct shim *sh);

@@ -8,6 +8,12 @@
  * no reader, and the machine is killed. */
 #define FORCE_WAIT (5 * NS_PER_S)
 
+static void end_for_good(struct shim *sh, enum stop_by by)
+{
+    sh->restart.off |= by != STOP_HEALTH;
+    sh->restart.by_user |= by == STOP_USER;
+}
+
 /* For `events`, of a signal that changes no record; the signal is on its way already. */
 static void tell_signal(struct shim *sh, int signal)
 {
@@ -22,7 +28,9 @@ static void tell_signal(struct shim *sh, int signal)
 
 static void mark_stopping(struct shim *sh, int signal)
 {
-    struct box_change change = { .to = BOX_STOPPING, .stopped_by_user = 1, .signal = signal };
+    struct box_change change = { .to = BOX_STOPPING,
+                                 .stopped_by_user = sh->restart.by_user ? 1 : -1,
+                                 .signal = signal };
     struct err e;
 
     if (sh->box->state == BOX_STOPPING) {
@@ -97,10 +105,25 @@ void stop_cancel(struct shim *sh)
     loop_timer_cancel(sh->loop, &sh->stopping.force);
 }
 
-void shim_stop(struct shim *sh, int signal, uint64_t timeout_ns)
+/* It waits for its restart: that was that. */
+static void cancel_restart(struct shim *sh)
+{
+    restart_done(sh);
+    sh->record_tries = 1; /* finish() has wound up already */
+    sh->phase = PHASE_ENDING;
+}
+
+void shim_stop(struct shim *sh, enum stop_by by, int signal, uint64_t timeout_ns)
 {
     const struct box_spec *spec = &sh->box->spec;
 
+    end_for_good(sh, by);
+    /* `rm -f` asks for both: docker tells of no "stop" there. */
+    if ((sh->phase == PHASE_RUN || sh->phase == PHASE_RESTART) && by != STOP_HEALTH &&
+        (timeout_ns || signal != SIGKILL))
+        sh->stopping.asked = true;
+    if (sh->phase == PHASE_RESTART)
+        cancel_restart(sh);
     if (sh->phase == PHASE_BOOT)
         abort_boot(sh);
     if (sh->phase != PHASE_RUN)
@@ -111,8 +134,6 @@ void shim_stop(struct shim *sh, int signal, uint64_t timeout_ns)
         timeout_ns = spec->stop_timeout_s < UINT64_MAX / NS_PER_S
                          ? spec->stop_timeout_s * NS_PER_S
                          : UINT64_MAX;
-    /* `rm -f` asks for both: docker tells of no "stop" there. */
-    sh->stopping.asked = sh->stopping.asked || timeout_ns || signal != SIGKILL;
     mark_stopping(sh, timeout_ns ? signal : SIGKILL);
     if (timeout_ns == 0 || signal == SIGKILL) {
         kill_all(sh);
@@ -126,14 +147,21 @@ void shim_stop(struct shim *sh, int signal, uint64_t timeout_ns)
 void shim_signal(struct shim *sh, int signal)
 {
     if (signal == SIGKILL) {
+        end_for_good(sh, STOP_USER);
         if (sh->phase == PHASE_BOOT)
             abort_boot(sh);
+        if (sh->phase == PHASE_RESTART)
+            cancel_restart(sh);
         if (sh->phase != PHASE_RUN)
             return;
         mark_stopping(sh, SIGKILL);
         kill_all(sh);
         return;
     }
+    if (signal == sh->box->spec.stop_signal) /* as docker: who sends it means it */
+        end_for_good(sh, STOP_USER);
+    if (sh->phase == PHASE_RESTART && sh->restart.off)
+        cancel_restart(sh);
     if (sh->phase == PHASE_BOOT)
         sh->pending_signals |= UINT64_C(1) << (signal - 1);
     if (sh->phase != PHASE_RUN)
