@@ -87,9 +87,11 @@ static bool match_network(const char *value, const void *arg)
     return !strcmp(value, box->network);
 }
 
-static bool match_health(const char *value, const void *arg UNUSED)
+static bool match_health(const char *value, const void *arg)
 {
-    return !strcmp(value, "none");
+    const struct box_brief *box = arg;
+
+    return !strcmp(value, *box->health ? box->health : "none");
 }
 
 static bool match_false(const char *value, const void *arg UNUSED)
@@ -108,7 +110,7 @@ static bool is_state(const char *text)
         if (!strcmp(text, box_state_docker_name((enum box_state)s)) ||
             !strcmp(text, box_state_name((enum box_state)s)))
             return true;
-    return !strcmp(text, "restarting");
+    return false;
 }
 
 static int check_value(const char *text, struct err *e)

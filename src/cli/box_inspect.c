@@ -145,15 +145,16 @@ static json_t *path_in(const char *home, const struct box *box, const char *name
     return text(path);
 }
 
-static json_t *state(const struct box *box)
+static json_t *state(const struct box *box, const char *home)
 {
     bool up = box->state == BOX_RUNNING || box->state == BOX_STOPPING || box->state == BOX_PAUSED;
+    bool restarting = box->state == BOX_RESTARTING;
     json_t *o = json_object();
 
     cli_set(o, "Status", json_string(box_state_docker_name(box->state)));
-    cli_set(o, "Running", json_boolean(up));
+    cli_set(o, "Running", json_boolean(up || restarting)); /* docker's */
     cli_set(o, "Paused", json_boolean(box->state == BOX_PAUSED));
-    cli_set(o, "Restarting", json_false());
+    cli_set(o, "Restarting", json_boolean(restarting));
     cli_set(o, "OOMKilled", json_boolean(box->oom_killed));
     cli_set(o, "Dead", json_boolean(box->state == BOX_DEAD));
     cli_set(o, "Pid", json_integer(up ? box->vm_pid : 0));
@@ -161,6 +162,7 @@ static json_t *state(const struct box *box)
     cli_set(o, "Error", text(box->error));
     cli_set(o, "StartedAt", moment(box->started_ns));
     cli_set(o, "FinishedAt", moment(box->finished_ns));
+    box_inspect_health(o, box, home);
     return o;
 }
 
@@ -189,6 +191,8 @@ static json_t *config(const struct box *box)
     cli_set(o, "Entrypoint", words(&s->entrypoint, true));
     cli_set(o, "Labels", object(s->labels));
     cli_set(o, "StopSignal", text(full));
+    if (s->health_test.n)
+        cli_set(o, "Healthcheck", box_inspect_healthcheck(s));
     cli_set(o, "StopTimeout", json_integer((json_int_t)s->stop_timeout_s));
     return o;
 }
@@ -269,7 +273,9 @@ static json_t *host_config(const struct box *box)
                       s->log_opts ? json_incref(s->log_opts) : json_object()));
     cli_set(o, "NetworkMode", text(s->network ? s->network : "none"));
     cli_set(o, "PortBindings", json_object());
-    cli_set(o, "RestartPolicy", json_pack("{s:s, s:i}", "Name", "no", "MaximumRetryCount", 0));
+    cli_set(o, "RestartPolicy",
+            json_pack("{s:s, s:I}", "Name", s->restart_policy ? s->restart_policy : "no",
+                      "MaximumRetryCount", (json_int_t)s->restart_max));
     cli_set(o, "AutoRemove", json_boolean(s->auto_remove));
     cli_set(o, "CapAdd", words(&s->cap_add, true));
     cli_set(o, "CapDrop", words(&s->cap_drop, true));
@@ -352,14 +358,14 @@ json_t *box_inspect(const struct box *box, const char *home)
     cli_set(o, "Id", text(box->id));
     cli_set(o, "Created", moment(box->created_ns));
     set_command(o, &box->spec);
-    cli_set(o, "State", state(box));
+    cli_set(o, "State", state(box, home));
     cli_set(o, "Image", text(box->spec.image_id));
     cli_set(o, "LogPath",
             box->spec.log_driver && strcmp(box->spec.log_driver, "json-file") != 0
                 ? json_string("")
                 : path_in(home, box, BOX_JSON_LOG));
     cli_set(o, "Name", text(slashed));
-    cli_set(o, "RestartCount", json_integer(0));
+    cli_set(o, "RestartCount", json_integer((json_int_t)box->restart_count));
     cli_set(o, "Driver", json_string("ext4"));
     cli_set(o, "Platform", json_string("linux"));
     cli_set(o, "HostConfig", host_config(box));

@@ -1,5 +1,6 @@
 #include "cli/box_row.h"
 
+#include "box/policy.h"
 #include "cli/output.h"
 #include "show/human.h"
 
@@ -63,6 +64,16 @@ const struct show_table box_table = {
     .type = &row_type,
 };
 
+static void add_health(const struct box_brief *box, struct str *out)
+{
+    if (box->state == BOX_PAUSED) /* docker: not both */
+        str_adds(out, " (Paused)");
+    else if (!strcmp(box->health, HEALTH_STARTING))
+        str_adds(out, " (health: starting)");
+    else if (*box->health)
+        str_addf(out, " (%s)", box->health);
+}
+
 void box_status(const struct box_brief *box, int64_t now_ns, struct str *out)
 {
     switch (box->state) {
@@ -75,7 +86,12 @@ void box_status(const struct box_brief *box, int64_t now_ns, struct str *out)
     case BOX_PAUSED:
         str_adds(out, "Up ");
         human_duration(now_ns - box->started_ns, out);
-        str_adds(out, box->state == BOX_PAUSED ? " (Paused)" : "");
+        add_health(box, out);
+        break;
+    case BOX_RESTARTING:
+        str_addf(out, "Restarting (%d) ", box->exit_code);
+        human_duration(now_ns - box->finished_ns, out);
+        str_adds(out, " ago");
         break;
     case BOX_STOPPED:
         str_addf(out, "Exited (%d) ", box->exit_code);

@@ -25,6 +25,17 @@ const struct opt box_flag_rows[] = {
     OPT_LIST('e', "env", "K=V", F, env, "Set a variable, or pass one on by its name"),
     OPT_LIST(0, "env-file", "FILE", F, env_file, "Read variables from a file"),
     OPT_LIST(0, "group-add", "GROUP", F, group_add, "Add a supplementary group"),
+    OPT_STR(0, "health-cmd", "LINE", F, health_cmd, "Check health with this shell command"),
+    OPT_STR(0, "health-interval", "TIME", F, health_interval,
+            "Time between two checks (default 30s)"),
+    OPT_I64(0, "health-retries", "N", F, health_retries,
+            "Failures in a row that make it unhealthy (default 3)", .max = INT32_MAX),
+    OPT_STR(0, "health-start-interval", "TIME", F, health_start_interval,
+            "Time between two checks in the start period (default 5s)"),
+    OPT_STR(0, "health-start-period", "TIME", F, health_start_period,
+            "Failures in this time do not count (default 0s)"),
+    OPT_STR(0, "health-timeout", "TIME", F, health_timeout,
+            "Longest a check may take (default 5s)"),
     OPT_STR('h', "hostname", "NAME", F, hostname, "Host name (default: the box's id)"),
     OPT_FLAG(0, "init", F, init, "Run a small init that reaps processes as PID 1"),
     OPT_FLAG('i', "interactive", F, interactive, "Keep standard input open"),
@@ -40,6 +51,7 @@ const struct opt box_flag_rows[] = {
     OPT_STR(0, "memory-swap", "SIZE", F, memory_swap, "Memory and swap together; -1: unlimited"),
     OPT_STR(0, "name", "NAME", F, name, "Name of the box"),
     OPT_STR(0, "network", "NAME", F, network, "Network: none", .alias = "net"),
+    OPT_FLAG(0, "no-healthcheck", F, no_healthcheck, "Disable the image's HEALTHCHECK"),
     OPT_FLAG(0, "no-stdin", F, no_stdin, "Do not attach standard input"),
     OPT_I64(0, "oom-score-adj", "N", F, oom_score_adj, "OOM preference, -1000 to 1000",
             .min = -1000, .max = 1000),
@@ -50,6 +62,8 @@ const struct opt box_flag_rows[] = {
     OPT_STR(0, "pull", "WHEN", F, pull,
             "Pull the image first: missing (default), always or never"),
     OPT_FLAG(0, "read-only", F, read_only, "Mount the root file system read-only"),
+    OPT_STR(0, "restart", "POLICY", F, restart,
+            "When it ends: no (default), on-failure[:N], always, unless-stopped"),
     OPT_FLAG(0, "rm", F, auto_remove, "Remove the box when it ends"),
     OPT_LIST(0, "security-opt", "OPTION", F, security_opt,
              "seccomp=FILE, unconfined or default, no-new-privileges"),
@@ -68,9 +82,7 @@ const struct opt box_flag_rows[] = {
     OPT_STR('w', "workdir", "DIR", F, workdir, "Working directory"),
 
     OPT_FLAG('q', "quiet", F, quiet, "Suppress the pull output"),
-    OPT_FLAG(0, "no-healthcheck", F, no_healthcheck, "No health checks", .hidden = true),
     OPT_FLAG(0, "disable-content-trust", F, content_trust, "No verification", .hidden = true),
-    OPT_STR(0, "restart", "POLICY", F, restart, "Restart policy: no", .hidden = true),
     OPT_STR(0, "cgroupns", "MODE", F, cgroupns, "Cgroup namespace: private", .hidden = true),
 #define X(id, key, name)                                                                         \
     OPT_LIST(key, name, "VALUE", F, later_value[BOX_LATER_##id], "Not supported yet",            \
@@ -120,9 +132,7 @@ int box_flags_refuse(const struct box_flags *f, struct err *e)
     for (size_t i = 0; i < BOX_LATER_FLAG_N; i++)
         if (f->later_flag[i])
             return refuse(later_flags[i], NULL, e);
-    r = refuse_value("restart", f->restart, "no", e);
-    if (r == 0)
-        r = refuse_value("cgroupns", f->cgroupns, "private", e);
+    r = refuse_value("cgroupns", f->cgroupns, "private", e);
     if (r == 0)
         r = refuse_value("network", f->network, "none", e);
     return r;

@@ -25,12 +25,6 @@
     X(IP6, 0, "ip6")                                                                             \
     X(LINK_LOCAL_IP, 0, "link-local-ip")                                                         \
     X(MAC_ADDRESS, 0, "mac-address")                                                             \
-    X(HEALTH_CMD, 0, "health-cmd")                                                               \
-    X(HEALTH_INTERVAL, 0, "health-interval")                                                     \
-    X(HEALTH_TIMEOUT, 0, "health-timeout")                                                       \
-    X(HEALTH_RETRIES, 0, "health-retries")                                                       \
-    X(HEALTH_START_PERIOD, 0, "health-start-period")                                             \
-    X(HEALTH_START_INTERVAL, 0, "health-start-interval")                                         \
     X(DEVICE, 0, "device")                                                                       \
     X(DEVICE_CGROUP_RULE, 0, "device-cgroup-rule")                                               \
     X(DEVICE_READ_BPS, 0, "device-read-bps")                                                     \
@@ -104,7 +98,11 @@ struct box_flags {
     uint64_t timeout_ns;
     const char *log_driver;
     struct str_list log_opt;
-    bool quiet, no_healthcheck, content_trust; /* accepted: they ask for what is the case */
+    const char *health_cmd, *health_interval, *health_timeout;
+    const char *health_start_period, *health_start_interval;
+    int64_t health_retries; /* 0: not given */
+    bool no_healthcheck;
+    bool quiet, content_trust; /* accepted: they ask for what is the case */
     struct str_list later_value[BOX_LATER_VALUE_N];
     bool later_flag[BOX_LATER_FLAG_N];
 };
@@ -136,6 +134,10 @@ int flags_limits(const struct box_flags *f, struct box_spec *s, struct err *e) M
 #define FLAG_NOT_GIVEN INT64_MIN
 struct box_update;
 int flags_update(const struct box_flags *f, const struct box_spec *now, struct box_update *ret,
+                 struct err *e) MUST_CHECK;
+
+/* Restart policy and health check (flags_policy.c). */
+int flags_policy(const struct box_flags *f, const struct image *img, struct box_spec *s,
                  struct err *e) MUST_CHECK;
 
 /* docker's --env-file and --env: later ones replace earlier ones; "K" takes the value of this

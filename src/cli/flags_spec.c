@@ -371,5 +371,7 @@ int box_flags_fill(const struct box_flags *f, const char *image, const struct im
         r = flags_limits(f, s, e);
     if (r == 0)
         r = fill_container(f, s, e);
+    if (r == 0)
+        r = flags_policy(f, img, s, e);
     return r == 0 ? fill_keeping(f, s, e) : r;
 }

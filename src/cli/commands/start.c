@@ -1,3 +1,4 @@
+#include "box/lifecycle.h"
 #include "cli/attach.h"
 #include "cli/boxes.h"
 
@@ -20,6 +21,8 @@ static const struct opt start_opts[] = {
 static int start_one(struct cli *cli, struct db *db, struct box *box, const void *arg UNUSED,
                      struct err *e)
 {
+    if (box->state == BOX_RESTARTING)
+        return box_restart_now(cli->home, box, e);
     if (box_state_is_live(box->state)) /* docker: nothing to do */
         return box->state != BOX_PAUSED
                    ? 0
