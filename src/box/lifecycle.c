@@ -52,7 +52,7 @@ int box_start_begin(struct db *db, const char *home, const struct box *box,
     pid_t pid = -1;
     int fds[2], r;
 
-    if (!box_state_may(box->state, BOX_STARTING) || box->state == BOX_RESTARTING)
+    if (!box_state_may(box->state, BOX_STARTING))
         return err_set(e, ERR_STATE, "Box %s is %s", box->name,
                        box_state_is_live(box->state) ? "already running" : "being removed");
     r = box_need_rootfs(db, home, box, e);

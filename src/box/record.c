@@ -252,15 +252,13 @@ static int count_restart(const struct transition *t)
 {
     if (t->change->restart)
         return 1;
-    return t->change->to == BOX_STARTING && t->box->state != BOX_RESTARTING ? -1 : 0;
+    return t->change->to == BOX_STARTING ? -1 : 0;
 }
 
-/* A box that waits for its restart is its shim's. */
-static bool is_anothers(const struct transition *t)
+/* Does another run begin? Then what the record says of the last one goes. */
+static bool is_new_run(enum box_state from, enum box_state to)
 {
-    return t->box->state == BOX_RESTARTING && t->change->to == BOX_STARTING &&
-           (t->box->shim_pid != t->change->shim_pid ||
-            t->box->shim_start != t->change->shim_start);
+    return to == BOX_STARTING || (from == BOX_RESTARTING && to == BOX_RUNNING);
 }
 
 /* One UPDATE: unchanged columns are set to themselves. */
@@ -283,10 +281,10 @@ static int apply(struct db *db, const struct transition *t, int64_t now_ns, stru
         " restart_count = iif(?17 < 0, 0, restart_count + ?17),"
         " health = iif(?6, ?18, health), health_log = iif(?6, '', health_log) WHERE id = ?15",
         "siliiiisiiiliisiis", box_state_name(c->to),
-        c->to == BOX_RUNNING && t->box->state == BOX_STARTING, now_ns, (int)c->set_exit,
-        c->exit_code, c->to == BOX_STARTING, (int)c->oom_killed, c->error, c->stopped_by_user,
-        (int)c->set_shim, (int)c->shim_pid, (int64_t)c->shim_start, (int)live, (int)c->vm_pid,
-        t->box->id, (int)(live && c->to != BOX_RESTARTING), count_restart(t),
+        c->to == BOX_RUNNING && t->box->state != BOX_PAUSED, now_ns, (int)c->set_exit,
+        c->exit_code, (int)is_new_run(t->box->state, c->to), (int)c->oom_killed, c->error,
+        c->stopped_by_user, (int)c->set_shim, (int)c->shim_pid, (int64_t)c->shim_start, (int)live,
+        (int)c->vm_pid, t->box->id, (int)(live && c->to != BOX_RESTARTING), count_restart(t),
         checked ? HEALTH_STARTING : "");
 }
 
@@ -345,7 +343,7 @@ static int transition_run(struct db *db, void *user, struct err *e)
     r = box_reload(db, t->box, e);
     if (r < 0)
         return r;
-    if (!box_state_may(t->box->state, t->change->to) || is_anothers(t))
+    if (!box_state_may(t->box->state, t->change->to))
         return refuse(t->box, t->box->state, t->change->to, e);
     from = t->box->state;
     r = apply(db, t, now_ns, e);

@@ -10,11 +10,11 @@
  *                                  │           exited               │
  *                                  └────> stopped <─────────────────┘
  *
- *   restarting: the workload has ended and its policy wants it back (box/policy.h): the shim
- * waits. From starting, running, paused and stopping; to starting, or to stopped when told. dead:
- * the shim ended without recording why (killed, host reset). Found by whoever looks next
- * (box_reconcile()); may be started again. removing: its files are being deleted; a second
- * remover may finish the work.
+ *   restarting: its policy wants another run (box/policy.h): the shim waits, then boots. From
+ *             starting, running, paused and stopping; to running, or to stopped by the user.
+ *   dead:     the shim ended without recording why (killed, host reset). Found by whoever looks
+ *             next (box_reconcile()); may be started again.
+ *   removing: its files are being deleted; a second remover may finish the work.
  *
  * starting, running, paused, stopping and restarting belong to a live shim, named by pid and
  * start time.

@@ -60,7 +60,6 @@ static int open_box(struct shim *sh, const struct shim_args *args, struct err *e
         return r;
     (void)snprintf(sh->short_id, sizeof(sh->short_id), "%.12s", sh->box->id);
     log_set_box(sh->short_id);
-    sh->claimed = args->again;
     if (sh->dir_fd < 0)
         sh->dir_fd = box_open_dir(sh->home, sh->box, e);
     if (sh->dir_fd < 0)
@@ -69,6 +68,17 @@ static int open_box(struct shim *sh, const struct shim_args *args, struct err *e
     if (r == 0)
         r = make_dir(sh->dir_fd, "logs", e);
     return r == 0 ? open_log(sh, e) : r;
+}
+
+/* Before another run: does the record still say that we wait for it? */
+static int check_claim(struct shim *sh, uint64_t start, struct err *e)
+{
+    const struct box *box = sh->box;
+
+    if (box->state != BOX_RESTARTING || box->shim_pid != getpid() || box->shim_start != start)
+        return err_set(e, ERR_STATE, "Box %s does not wait for its restart", box->name);
+    sh->claimed = true;
+    return 0;
 }
 
 /* From here on the record names us, and nobody else starts this box. */
@@ -85,9 +95,11 @@ static int claim(struct shim *sh, const struct shim_args *args, bool attached, s
     int r;
 
     r = proc_start_time(getpid(), &change.shim_start, e);
+    if (r == 0 && args->again)
+        return check_claim(sh, change.shim_start, e);
     if (r == 0)
         r = shim_record(sh, &change, e);
-    sh->claimed |= r == 0;
+    sh->claimed = r == 0;
     return r;
 }
 
@@ -345,7 +357,7 @@ static int prepare_messages(struct shim *sh, struct err *e)
 static void shim_init(struct shim *sh, const struct shim_args *args)
 {
     sh->home = args->home;
-    sh->dir_fd = args->dir_fd;
+    sh->dir_fd = args->again ? args->dir_fd : -1;
     sh->console_fd = sh->channel_fd = -1;
     sh->report_fd = args->report_fd;
     sh->stdin_once = args->attach_stdin;
@@ -362,7 +374,7 @@ static void shim_init(struct shim *sh, const struct shim_args *args)
 
 int shim_launch(struct shim *sh, const struct shim_args *args, struct err *e)
 {
-    autofd int attach_fd = args->attach_fd, ctl_fd = args->ctl_fd;
+    autofd int attach_fd = args->attach_fd, ctl_fd = args->again ? args->ctl_fd : -1;
     int r;
 
     shim_init(sh, args);

@@ -190,7 +190,7 @@ struct shim_args {
     bool count_restart; /* `monitor` starts it, as its policy wants */
     bool again;         /* restart_exec() has: the record names us already */
     uint64_t waited_ns;
-    int dir_fd, ctl_fd; /* taken over with `again`: our lock, and who waits; else -1 */
+    int dir_fd, ctl_fd; /* with `again`, taken over: our lock, and who waits */
 };
 
 /* Everything up to a machine that boots. On failure the record says why, where there is one; the

@@ -50,7 +50,8 @@ static struct box_brief brief(const struct box *box)
                            .image = box->spec.image,
                            .image_id = box->spec.image_id,
                            .network = "none",
-                           .platform = "" };
+                           .platform = "",
+                           .health = box->health ? box->health : "" };
 
     memcpy(b.id, box->id, sizeof(b.id));
     box_command(&box->spec, &command);
@@ -82,8 +83,30 @@ static void test_status(void **state UNUSED)
     expect_status(BOX_STOPPING, "Up 3 minutes");
     expect_status(BOX_PAUSED, "Up 3 minutes (Paused)");
     expect_status(BOX_STOPPED, "Exited (3) About a minute ago");
+    expect_status(BOX_RESTARTING, "Restarting (3) About a minute ago");
     expect_status(BOX_DEAD, "Dead");
     expect_status(BOX_REMOVING, "Removal In Progress");
+}
+
+static void expect_health(enum box_state state, const char *health, const char *want)
+{
+    autoptr(box) box = make("web", state, 400);
+    struct box_brief b = brief(box);
+    autostr text = STR_INIT(100);
+
+    b.health = health;
+    box_status(&b, NOW, &text);
+    assert_string_equal(str_c(&text), want);
+    free(b.text);
+}
+
+static void test_health_status(void **state UNUSED)
+{
+    expect_health(BOX_RUNNING, "starting", "Up 3 minutes (health: starting)");
+    expect_health(BOX_RUNNING, "healthy", "Up 3 minutes (healthy)");
+    expect_health(BOX_STOPPING, "unhealthy", "Up 3 minutes (unhealthy)");
+    expect_health(BOX_PAUSED, "healthy", "Up 3 minutes (Paused)");
+    expect_health(BOX_STOPPED, "unhealthy", "Exited (3) About a minute ago");
 }
 
 static void test_row(void **state UNUSED)
@@ -151,6 +174,7 @@ static void test_size(void **state UNUSED)
                            .labels = "",
                            .network = "",
                            .platform = "",
+                           .health = "",
                            .image_bytes = 1980000 };
     struct box_row_how how = { .now_ns = NOW, .home = "/nonexistent" };
     json_t *plain = box_row(&b, &how), *measured;
@@ -172,7 +196,8 @@ static void test_text_that_is_no_utf8(void **state UNUSED)
                            .image = "",
                            .labels = "",
                            .network = "",
-                           .platform = "" };
+                           .platform = "",
+                           .health = "" };
     json_t *row = box_row(&b, &(struct box_row_how){ .now_ns = NOW });
 
     assert_string_equal(json_string_value(json_object_get(row, "Command")), "\"a ?\"");
@@ -467,11 +492,17 @@ static void test_ports(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_status),      cmocka_unit_test(test_row),
-        cmocka_unit_test(test_all_columns), cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_size),        cmocka_unit_test(test_text_that_is_no_utf8),
-        cmocka_unit_test(test_filters),     cmocka_unit_test(test_inspect),
-        cmocka_unit_test(test_procs),       cmocka_unit_test(test_stats),
+        cmocka_unit_test(test_status),
+        cmocka_unit_test(test_health_status),
+        cmocka_unit_test(test_row),
+        cmocka_unit_test(test_all_columns),
+        cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_size),
+        cmocka_unit_test(test_text_that_is_no_utf8),
+        cmocka_unit_test(test_filters),
+        cmocka_unit_test(test_inspect),
+        cmocka_unit_test(test_procs),
+        cmocka_unit_test(test_stats),
         cmocka_unit_test(test_ports),
     };
 

@@ -226,9 +226,13 @@ static void nonsense_is_refused_by_name(void **state UNUSED)
     bad("--log-driver", "journald", "no log driver named 'journald' is registered");
     bad("--platform", "windows/amd64", "platform");
     bad("--volume", "/a:/b", "--volume is not supported yet");
-    bad("--restart", "always", "--restart always is not supported yet");
+    bad("--restart", "sometimes", "unknown policy 'sometimes'");
+    bad("--restart", "always:3", "only be used with 'on-failure'");
+    bad("--restart", "on-failure:x", "must be an integer");
+    bad("--restart", ":3", "no policy provided before colon");
     bad("--publish-all", "x", "--publish-all is not supported yet");
-    bad("--health-cmd", "x", "--health-cmd is not supported yet");
+    bad("--health-interval", "1s", "--health-interval needs a --health-cmd");
+    bad("--health-timeout", "soon", "invalid argument \"soon\" for \"--health-timeout\" flag");
 }
 
 int main(void)

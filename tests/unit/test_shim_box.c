@@ -169,10 +169,15 @@ static struct {
     uint64_t signal_all;
     struct str input;
     bool input_eof;
-    size_t held;    /* stdin bytes not given back as credit */
-    bool no_credit; /* hold them */
-    int procs;      /* requests answered */
-    int stats;      /* likewise */
+    size_t held;          /* stdin bytes not given back as credit */
+    bool no_credit;       /* hold them */
+    int procs;            /* requests answered */
+    struct stream *check; /* the health check that runs; with `checked` set */
+    struct msg_reader check_in;
+    struct exec_request check_start;
+    bool checked;
+    int checks;
+    int stats; /* likewise */
 } guest;
 
 static void guest_say(struct stream *s, enum msg_type type, const void *data, size_t len)
@@ -336,6 +341,31 @@ static void on_closed(struct stream *s, enum reset_reason why UNUSED)
 
 static const struct stream_ops control_ops = { on_control_data, on_fin, on_writable, on_closed };
 static const struct stream_ops main_ops = { on_main_data, on_fin, on_writable, on_closed };
+static int on_check_message(void *user UNUSED, const struct msg *m, struct err *e)
+{
+    config_done(exec_request, &guest.check_start);
+    return m->type == MSG_START
+               ? config_decode(exec_request, cur_of(m->data, m->len), &guest.check_start, e)
+               : 0;
+}
+
+static void on_check_data(struct stream *s, const void *data, size_t len)
+{
+    struct err e;
+
+    guest.checks++;
+    assert_int_equal(msg_read(&guest.check_in, data, len, on_check_message, NULL, &e), 0);
+    stream_consumed(s, len);
+}
+
+static void on_check_closed(struct stream *s UNUSED, enum reset_reason why UNUSED)
+{
+    guest.check = NULL;
+    msg_reader_done(&guest.check_in);
+}
+
+static const struct stream_ops check_ops = { on_check_data, on_fin, on_writable,
+                                             on_check_closed };
 static const struct stream_ops echo_ops = { on_echo_data, on_fin, on_writable, on_closed };
 
 static int on_open(struct channel *ch UNUSED, struct stream *s, uint32_t port)
@@ -346,6 +376,10 @@ static int on_open(struct channel *ch UNUSED, struct stream *s, uint32_t port)
     } else if (!guest.main) {
         guest.main = s;
         stream_accept(s, &main_ops, NULL);
+    } else if (guest.checked) {
+        assert_null(guest.check); /* one at a time */
+        guest.check = s;
+        stream_accept(s, &check_ops, NULL);
     } else {
         stream_accept(s, &echo_ops, NULL);
     }
@@ -658,6 +692,8 @@ static int teardown(void **state UNUSED)
     close_fd(&report);
     close_fd(&attached);
     config_done(exec_request, &guest.start);
+    config_done(exec_request, &guest.check_start);
+    msg_reader_done(&guest.check_in);
     msg_reader_done(&guest.control_in);
     msg_reader_done(&guest.main_in);
     str_done(&guest.input);
@@ -1191,6 +1227,356 @@ static void timeout_ends_the_box(void **state UNUSED)
     assert_record(BOX_STOPPED, 137, "--timeout");
 }
 
+/* ---- restarts and health ---- */
+
+static void set_on_failure(struct box_spec *spec)
+{
+    spec->restart_policy = strdup("on-failure");
+    spec->restart_max = 2;
+}
+
+/* What main() does when a run is over and another is due: this process stands for both. */
+static void run_again(void)
+{
+    struct restart_kept kept;
+    struct err e = { 0 };
+
+    assert_true(sh->restart.exec);
+    restart_keep(sh, &kept);
+    shim_done(sh);
+    guest_stop();
+    assert_true(kept.dir_fd >= 0 && kept.ctl_fd >= 0);
+    config_done(exec_request, &guest.start);
+    msg_reader_done(&guest.control_in);
+    msg_reader_done(&guest.main_in);
+    memset(&guest, 0, sizeof(guest));
+    memset(sh, 0, sizeof(*sh));
+    if (launch_shim(sh,
+                    &(struct shim_args){ .home = home,
+                                         .box_id = id,
+                                         .report_fd = -1,
+                                         .attach_fd = -1,
+                                         .again = true,
+                                         .waited_ns = kept.waited_ns,
+                                         .dir_fd = kept.dir_fd,
+                                         .ctl_fd = kept.ctl_fd },
+                    &e) < 0)
+        fail_msg("%s", e.text);
+    guest_hello();
+    UNTIL(guest.created && guest.start.argv.n);
+    guest_started();
+    UNTIL(sh->phase == PHASE_RUN);
+}
+
+static void assert_restarts(uint64_t n)
+{
+    autoptr(box) box = record();
+
+    assert_int_equal(box->restart_count, n);
+}
+
+static void a_failed_box_is_started_again(void **state UNUSED)
+{
+    struct ctl_reply reply;
+    int fd;
+
+    run_box(true, set_on_failure);
+    fd = ask(&(struct ctl_request){ .op = CTL_WAIT });
+    settle();
+    guest_exit(3, false);
+    assert_exit(attached, 3); /* this run's clients see its end */
+    assert_reply(fd, NULL, &reply);
+    assert_int_equal(reply.exit.status, 3);
+    config_done(ctl_reply, &reply);
+    (void)close(fd);
+    assert_record(BOX_RESTARTING, 3, NULL);
+    assert_restarts(1);
+    assert_true(exists(BOX_CTL_SOCK));
+    assert_false(exists(BOX_EXEC_SOCK) || exists(BOX_PTY_SOCK));
+    answered(&(struct ctl_request){ .op = CTL_WAIT }, NULL); /* at once */
+    answered(&(struct ctl_request){ .op = CTL_ATTACH }, "is restarting");
+    answered(&(struct ctl_request){ .op = CTL_SIGNAL, .signal = 10 }, "is restarting");
+    UNTIL(sh->restart.exec);
+    assert_true(sh->restart.waited_ns == RESTART_DELAY_MIN);
+
+    fd = ask(&(struct ctl_request){ .op = CTL_PING }); /* who comes in between is served */
+    run_again();
+    assert_reply(fd, NULL, NULL);
+    (void)close(fd);
+    assert_record(BOX_RUNNING, 0, NULL);
+    assert_restarts(1);
+    guest_exit(4, false);
+    UNTIL(sh->phase == PHASE_RESTART);
+    assert_true(sh->restart.waited_ns == 2 * RESTART_DELAY_MIN);
+    assert_restarts(2);
+    answered(&(struct ctl_request){ .op = CTL_RESTART }, NULL); /* ends the wait */
+    UNTIL(sh->restart.exec);
+
+    run_again();
+    answered(&(struct ctl_request){ .op = CTL_RESTART }, "does not wait");
+    guest_exit(5, false);
+    UNTIL(sh->quit); /* that was the last */
+    assert_false(sh->restart.exec);
+    assert_record(BOX_STOPPED, 5, NULL);
+    assert_restarts(2);
+    assert_false(exists(BOX_CTL_SOCK));
+}
+
+static void a_box_that_ended_well_is_left_alone(void **state UNUSED)
+{
+    run_box(false, set_on_failure);
+    guest_exit(0, false);
+    UNTIL(sh->quit);
+    assert_record(BOX_STOPPED, 0, NULL);
+    assert_restarts(0);
+}
+
+static void set_always(struct box_spec *spec)
+{
+    spec->restart_policy = strdup("always");
+}
+
+static void assert_stopped_by_user(bool want)
+{
+    autoptr(box) box = record();
+
+    assert_int_equal(box->stopped_by_user, want);
+}
+
+static void what_the_user_stops_stays(void **state UNUSED)
+{
+    run_box(false, set_always);
+    answered(&(struct ctl_request){ .op = CTL_STOP, .timeout_ns = NS_PER_S }, NULL);
+    UNTIL(sh->quit);
+    assert_record(BOX_STOPPED, 143, NULL);
+    assert_stopped_by_user(true);
+}
+
+static void a_signal_that_means_stop_stops(void **state UNUSED)
+{
+    run_box(false, set_always);
+    answered(&(struct ctl_request){ .op = CTL_SIGNAL, .signal = 15 }, NULL);
+    UNTIL(sh->quit);
+    assert_record(BOX_STOPPED, 143, NULL);
+    assert_stopped_by_user(true);
+}
+
+static void another_signal_does_not(void **state UNUSED)
+{
+    run_box(false, set_always);
+    answered(&(struct ctl_request){ .op = CTL_SIGNAL, .signal = 10 }, NULL);
+    UNTIL(sh->phase == PHASE_RESTART);
+    assert_record(BOX_RESTARTING, 138, NULL);
+    answered(&(struct ctl_request){ .op = CTL_SIGNAL, .signal = 9 }, NULL); /* ends the wait */
+    UNTIL(sh->quit);
+    assert_record(BOX_STOPPED, 138, NULL); /* how it ended */
+    assert_stopped_by_user(true);
+}
+
+static void the_host_may_stop_it_too(void **state UNUSED)
+{
+    run_box(false, set_always);
+    shim_stop(sh, STOP_HOST, 0, UINT64_MAX);
+    UNTIL(sh->quit);
+    assert_record(BOX_STOPPED, 143, NULL);
+    assert_stopped_by_user(false); /* monitor starts it after the reboot */
+}
+
+static void a_wait_for_a_restart_can_be_stopped(void **state UNUSED)
+{
+    run_box(false, set_always);
+    guest_exit(0, false);
+    UNTIL(sh->phase == PHASE_RESTART);
+    answered(&(struct ctl_request){ .op = CTL_STOP, .timeout_ns = NS_PER_S }, NULL);
+    UNTIL(sh->quit);
+    assert_false(sh->restart.exec);
+    assert_record(BOX_STOPPED, 0, NULL);
+    assert_stopped_by_user(true);
+    assert_false(exists(BOX_CTL_SOCK));
+}
+
+static void a_start_that_fails_is_the_users_to_see(void **state UNUSED)
+{
+    struct err e = { 0 };
+
+    fake.fail_start = true;
+    make_box(set_always);
+    assert_true(launch(false, &e) < 0);
+    shim_start_failed(sh, 125, &e); /* as main() does */
+    shim_turn(sh);
+    UNTIL(sh->quit);
+    assert_record(BOX_CREATED, 125, "no such machine");
+}
+
+static void a_restart_that_fails_is_tried_again(void **state UNUSED)
+{
+    struct restart_kept kept;
+    struct err e = { 0 };
+
+    run_box(false, set_always);
+    guest_exit(1, false);
+    UNTIL(sh->restart.exec);
+    restart_keep(sh, &kept);
+    shim_done(sh);
+    guest_stop();
+    memset(sh, 0, sizeof(*sh));
+    fake.fail_start = true;
+    assert_true(launch_shim(sh,
+                            &(struct shim_args){ .home = home,
+                                                 .box_id = id,
+                                                 .report_fd = -1,
+                                                 .attach_fd = -1,
+                                                 .again = true,
+                                                 .waited_ns = kept.waited_ns,
+                                                 .dir_fd = kept.dir_fd,
+                                                 .ctl_fd = kept.ctl_fd },
+                            &e) < 0);
+    shim_start_failed(sh, 125, &e);
+    shim_turn(sh);
+    assert_int_equal(sh->phase, PHASE_RESTART);
+    assert_record(BOX_RESTARTING, 125, "no such machine");
+    assert_restarts(2);
+}
+
+static void set_check(struct box_spec *spec)
+{
+    assert_true(strv_add(&spec->health_test, "CMD-SHELL"));
+    assert_true(strv_add(&spec->health_test, "test -e /ok"));
+    spec->health_interval_ns = 5 * NS_PER_MS;
+    spec->health_timeout_ns = 1500 * NS_PER_MS;
+    spec->health_start_interval_ns = 5 * NS_PER_MS;
+    spec->health_retries = 2;
+}
+
+static void check_says(const char *output, int status, enum exit_reason reason)
+{
+    struct exit_info info = { .status = (uint64_t)status, .reason = reason };
+    autostr body = STR_INIT(0);
+    struct err e;
+    int before = sh->health.log_n < HEALTH_LOG_MAX ? (int)sh->health.log_n : -1;
+
+    UNTIL(guest.check && guest.check_start.argv.n);
+    if (output)
+        guest_say(guest.check, MSG_STDOUT, output, strlen(output));
+    assert_int_equal(config_encode(exit_info, &info, &body, &e), 0);
+    guest_say(guest.check, MSG_EXIT, body.p, body.len);
+    UNTIL(!guest.check && (before < 0 || (int)sh->health.log_n == before + 1));
+}
+
+static void assert_health(const char *want)
+{
+    autoptr(box) box = record();
+
+    assert_string_equal(box->health, want);
+}
+
+static void checks_make_a_box_healthy_and_unhealthy(void **state UNUSED)
+{
+    struct ctl_reply reply = { 0 };
+    autoptr(box) box = NULL;
+    json_t *log, *root;
+    int fd;
+
+    guest.checked = true;
+    run_box(false, set_check);
+    assert_health("starting");
+    UNTIL(guest.check && guest.check_start.argv.n);
+    assert_int_equal(guest.check_start.argv.n, 3);
+    assert_string_equal(guest.check_start.argv.v[0], "/bin/sh");
+    assert_string_equal(guest.check_start.argv.v[2], "test -e /ok");
+    assert_true(guest.check_start.timeout_ns == 1500 * NS_PER_MS);
+    check_says("fine \xff\n", 0, EXIT_NORMAL);
+    assert_health("healthy");
+    check_says("no", 1, EXIT_NORMAL);
+    assert_health("healthy"); /* one of two */
+    check_says("half", 137, EXIT_TIMEOUT);
+    assert_health("unhealthy");
+
+    fd = ask(&(struct ctl_request){ .op = CTL_HEALTH });
+    assert_reply(fd, NULL, &reply);
+    (void)close(fd);
+    log = json_loads(reply.health, 0, NULL);
+    assert_non_null(log);
+    assert_string_equal(json_string_value(json_object_get(log, "Status")), "unhealthy");
+    assert_int_equal(json_integer_value(json_object_get(log, "FailingStreak")), 2);
+    root = log;
+    log = json_object_get(root, "Log");
+    assert_int_equal(json_array_size(log), 3);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(log, 0), "Output")),
+                        "fine ?\n");
+    assert_string_equal(json_string_value(json_object_get(json_array_get(log, 2), "Output")),
+                        "Health check exceeded timeout (1500ms): half");
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(log, 2), "ExitCode")), -1);
+    json_decref(root);
+    config_done(ctl_reply, &reply);
+
+    for (int i = 0; i < 4; i++)
+        check_says("", 0, EXIT_NORMAL);
+    assert_int_equal(sh->health.log_n, HEALTH_LOG_MAX);
+    assert_health("healthy");
+    guest_exit(0, false);
+    UNTIL(sh->quit);
+    box = record();
+    assert_non_null(strstr(box->health_log, "\"FailingStreak\":0"));
+}
+
+static void set_start_period(struct box_spec *spec)
+{
+    set_check(spec);
+    spec->health_start_period_ns = 3600 * NS_PER_S;
+    spec->health_retries = 1;
+}
+
+static void failures_in_the_start_period_do_not_count(void **state UNUSED)
+{
+    guest.checked = true;
+    run_box(false, set_start_period);
+    check_says("", 1, EXIT_NORMAL);
+    check_says("", 1, EXIT_NORMAL);
+    assert_health("starting");
+    check_says("", 0, EXIT_NORMAL);
+    check_says("", 1, EXIT_NORMAL); /* it was healthy: the period is over */
+    assert_health("unhealthy");
+}
+
+static void no_check_runs_while_the_box_is_paused(void **state UNUSED)
+{
+    int checks;
+
+    guest.checked = true;
+    run_box(false, set_check);
+    answered(&(struct ctl_request){ .op = CTL_PAUSE }, NULL);
+    for (int i = 0; i < 10; i++) /* one may have begun before */
+        turn();
+    checks = guest.checks;
+    for (int i = 0; i < 5; i++)
+        turn();
+    assert_int_equal(guest.checks, checks);
+    answered(&(struct ctl_request){ .op = CTL_RESUME }, NULL);
+    check_says("", 0, EXIT_NORMAL);
+    assert_health("healthy");
+}
+
+static void set_check_and_policy(struct box_spec *spec)
+{
+    set_check(spec);
+    set_on_failure(spec);
+}
+
+static void an_unhealthy_box_is_started_again(void **state UNUSED)
+{
+    guest.checked = true;
+    run_box(false, set_check_and_policy);
+    check_says("", 1, EXIT_NORMAL);
+    check_says("", 1, EXIT_NORMAL);
+    UNTIL(sh->phase == PHASE_RESTART);
+    assert_int_equal(guest.signals[0], 15); /* as `stop` does it */
+    assert_record(BOX_RESTARTING, 143, NULL);
+    assert_restarts(1);
+    assert_stopped_by_user(false);
+    assert_health("unhealthy");
+}
+
 /* What a3s-box-image would make; the engine of this test does not look into it. */
 static int make_template(struct err *e)
 {
@@ -1251,6 +1637,19 @@ int main(void)
         CASE(a_second_shim_is_refused),
         CASE(timeout_ends_the_box),
         CASE(a_full_disk_does_not_lose_the_exit_code),
+        CASE(a_failed_box_is_started_again),
+        CASE(a_box_that_ended_well_is_left_alone),
+        CASE(what_the_user_stops_stays),
+        CASE(a_signal_that_means_stop_stops),
+        CASE(another_signal_does_not),
+        CASE(the_host_may_stop_it_too),
+        CASE(a_wait_for_a_restart_can_be_stopped),
+        CASE(a_start_that_fails_is_the_users_to_see),
+        CASE(a_restart_that_fails_is_tried_again),
+        CASE(checks_make_a_box_healthy_and_unhealthy),
+        CASE(failures_in_the_start_period_do_not_count),
+        CASE(no_check_runs_while_the_box_is_paused),
+        CASE(an_unhealthy_box_is_started_again),
     };
 
     return cmocka_run_group_tests(tests, open_home, remove_home);
