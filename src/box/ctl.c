@@ -25,7 +25,7 @@ const struct tlv_row ctl_reply_rows[] = {
     { 3, TLV_STRUCT, offsetof(struct ctl_reply, exit), exit_info_rows, 0 },
     { 4, TLV_STRUCT, offsetof(struct ctl_reply, procs), proc_list_rows, 0 },
     { 5, TLV_STRUCT, offsetof(struct ctl_reply, stats), container_stats_rows, 0 },
-    { 12, TLV_STR, offsetof(struct ctl_reply, health) },
+    { 6, TLV_STR, offsetof(struct ctl_reply, health) },
     { .type = TLV_END },
 };
 

@@ -31,11 +31,11 @@ enum ctl_op {
     CTL_STOP = 4,   /* signal (0: the box's), timeout_ns, then KILL; reply when it is stopped */
     CTL_PAUSE = 5,
     CTL_RESUME = 6,
-    CTL_WAIT = 7,    /* reply with exit when the box has ended and its record says so */
-    CTL_PROCS = 8,   /* reply with procs */
-    CTL_RESIZE = 9,  /* cols, rows of the main PTY */
-    CTL_UPDATE = 10, /* update; replied when the guest has done it and the record says so */
-    CTL_STATS = 11,  /* reply with stats; those of a paused box are zero */
+    CTL_WAIT = 7,     /* reply with exit when the box has ended and its record says so */
+    CTL_PROCS = 8,    /* reply with procs */
+    CTL_RESIZE = 9,   /* cols, rows of the main PTY */
+    CTL_UPDATE = 10,  /* update; replied when the guest has done it and the record says so */
+    CTL_STATS = 11,   /* reply with stats; those of a paused box are zero */
     CTL_HEALTH = 12,  /* reply with health; none when the box has no check */
     CTL_RESTART = 13, /* a box that waits for its restart: now, and later waits are short again */
 };
