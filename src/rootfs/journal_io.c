@@ -17,6 +17,7 @@ struct layered {
     io_channel below; /* owned */
     void *kept;       /* struct kept by block, tsearch() */
     uint32_t kept_n;
+    size_t size; /* of a block here, whatever libext2fs has set for the moment */
 };
 
 static int compare(const void *a, const void *b)
@@ -36,8 +37,10 @@ static size_t span(io_channel ch, int count)
 static errcode_t layered_read(io_channel ch, unsigned long long block, int count, void *data)
 {
     struct layered *l = ch->private_data;
-    errcode_t code = io_channel_read_blk64(l->below, block, count, data);
-    size_t left = span(ch, count), size = (size_t)ch->block_size;
+    errcode_t code = (size_t)ch->block_size == l->size
+                         ? io_channel_read_blk64(l->below, block, count, data)
+                         : EXT2_ET_OP_NOT_SUPPORTED;
+    size_t left = span(ch, count), size = l->size;
 
     for (char *at = data; code == 0 && left; block++) {
         struct kept key = { .block = block }, **found = tfind(&key, &l->kept, compare);
@@ -55,7 +58,7 @@ static errcode_t layered_read(io_channel ch, unsigned long long block, int count
 static errcode_t keep(io_channel ch, uint64_t block, bool whole, char **ret)
 {
     struct layered *l = ch->private_data;
-    size_t size = (size_t)ch->block_size;
+    size_t size = l->size;
     struct kept key = { .block = block }, **found = tfind(&key, &l->kept, compare), *kept;
     errcode_t code = 0;
 
@@ -87,7 +90,7 @@ static errcode_t keep(io_channel ch, uint64_t block, bool whole, char **ret)
 static errcode_t write_block(io_channel ch, uint64_t block, const char *data, size_t len,
                              char *scratch)
 {
-    size_t size = (size_t)ch->block_size;
+    size_t size = ((struct layered *)ch->private_data)->size;
     errcode_t code = layered_read(ch, block, 1, scratch);
     char *at;
 
@@ -99,13 +102,31 @@ static errcode_t write_block(io_channel ch, uint64_t block, const char *data, si
     return code;
 }
 
+/* A part of a block. */
+static errcode_t write_part(io_channel ch, uint64_t offset, size_t len, const void *data)
+{
+    size_t size = ((struct layered *)ch->private_data)->size, at = offset % size;
+    errcode_t code;
+    char *block;
+
+    if (len > size - at)
+        return EXT2_ET_OP_NOT_SUPPORTED;
+    code = keep(ch, offset / size, false, &block);
+    if (code == 0)
+        memcpy(block + at, data, len);
+    return code;
+}
+
 static errcode_t layered_write(io_channel ch, unsigned long long block, int count,
                                const void *data)
 {
-    size_t left = span(ch, count), size = (size_t)ch->block_size;
+    struct layered *l = ch->private_data;
+    size_t left = span(ch, count), size = l->size;
     autofree char *scratch = malloc(size);
     errcode_t code = scratch ? 0 : EXT2_ET_NO_MEMORY;
 
+    if ((size_t)ch->block_size != size) /* the super block */
+        return write_part(ch, block * (uint64_t)ch->block_size, left, data);
     for (const char *at = data; code == 0 && left; block++) {
         size_t n = left < size ? left : size;
 
@@ -113,21 +134,6 @@ static errcode_t layered_write(io_channel ch, unsigned long long block, int coun
         at += n;
         left -= n;
     }
-    return code;
-}
-
-static errcode_t layered_write_byte(io_channel ch, unsigned long offset, int count,
-                                    const void *data)
-{
-    size_t size = (size_t)ch->block_size, at = offset % size;
-    errcode_t code;
-    char *block;
-
-    if (count < 0 || at + (size_t)count > size)
-        return EXT2_ET_OP_NOT_SUPPORTED;
-    code = keep(ch, offset / size, false, &block);
-    if (code == 0)
-        memcpy(block + at, data, (size_t)count);
     return code;
 }
 
@@ -163,7 +169,8 @@ static errcode_t layered_close(io_channel ch)
 
 static errcode_t layered_set_blksize(io_channel ch, int size)
 {
-    return size == ch->block_size ? 0 : EXT2_ET_OP_NOT_SUPPORTED;
+    ch->block_size = size;
+    return 0;
 }
 
 int journal_io_push(ext2_filsys fs, struct err *e)
@@ -176,7 +183,6 @@ int journal_io_push(ext2_filsys fs, struct err *e)
         .read_blk = layered_read_old,
         .write_blk = layered_write_old,
         .flush = layered_flush,
-        .write_byte = layered_write_byte,
         .read_blk64 = layered_read,
         .write_blk64 = layered_write,
     };
@@ -189,6 +195,7 @@ int journal_io_push(ext2_filsys fs, struct err *e)
         return err_os(e, "journal");
     }
     l->below = fs->io;
+    l->size = fs->blocksize;
     *ch = *fs->io;
     ch->manager = (struct struct_io_manager *)(uintptr_t)&manager;
     ch->private_data = l;

@@ -56,10 +56,10 @@ static int open_journal(struct journal_writer *w, struct err *e)
     r = journal_open(&w->journal, w->fs, e);
     if (r < 0)
         return r;
-    if (w->journal.start)
-        return err_set(e, ERR_STATE, "the journal has not been replayed");
     w->journal.incompat = HAS_REVOKE | HAS_64BIT | HAS_CSUM_3;
     w->sequence = w->journal.sequence;
+    if (w->journal.start) /* but no recovery: what is in the log is over, and must not be found */
+        w->sequence += w->journal.last - w->journal.first;
     return 0;
 }
 

@@ -41,7 +41,8 @@ static int open_fs(const char *path, int flags, ext2_filsys *ret, struct err *e)
     return 0;
 }
 
-/* unix_io's cache does not see what it writes by the byte, as it does with the super block. */
+/* Without a copy of the old super block, libext2fs writes it at once and not word by word: killed
+ * in between, it would be broken. The cache would give back blocks that were not read again. */
 static int open_uncached(struct overlay *o, struct err *e)
 {
     errcode_t code;
@@ -49,6 +50,7 @@ static int open_uncached(struct overlay *o, struct err *e)
 
     if (r < 0)
         return r;
+    (void)ext2fs_free_mem(&o->upper->orig_super);
     code = io_channel_set_options(o->upper->io, "cache=off");
     return code ? overlay_fail(e, code, "open") : 0;
 }

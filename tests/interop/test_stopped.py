@@ -500,4 +500,31 @@ def put_many():
         assert all(tree[n][1] == str(i).encode() for i, n in enumerate(names))
 
 
+@case
+def journal_of_a_killed_machine():
+    """Transactions made by debugfs: one committed, one revoked in part, one without its end."""
+    for version in ["-c -v 3", "-c -v 2", ""]:
+        with box(IMAGE, *UPPER) as home:
+            where = debugfs(home, "blocks /upper/etc/new", "blocks /upper/old/c",
+                            "blocks /upper/old/a").splitlines()
+            new, c, a = [line.split()[0] for line in where if line.strip()[:1].isdigit()]
+            # A block that begins like the journal's own has to be escaped in it.
+            (home / "new").write_bytes(b"NEW!" * 2048)
+            (home / "magic").write_bytes(b"\xc0\x3b\x39\x98" * 1024)
+            debugfs(home, f"jo {version}", f"jw -b {new},{c} {home}/new", f"jw -b {a} {home}/magic",
+                    f"jw -r {c}", f"jw -b {new} -c {home}/magic", "jc")
+            before = (home / "disk.ext4").read_bytes()
+            with Session(home) as s:
+                tree = s.tar(EXPORT)
+            assert tree["etc/new"][1] == b"NEW!", (version, tree["etc/new"][1])
+            assert tree["old/a"][1] == b"\xc0\x3b\x39\x98\xc0\x3b\x39", version
+            assert tree["old/c"][1] == b"one\n", version
+            assert (home / "disk.ext4").read_bytes() == before, "changed by who only reads"
+            with Session(home, write=True) as s:
+                s.put("/", Tar().file("after", b"1"))
+            tree = check(home)
+            assert tree["etc/new"][1] == b"NEW!" and tree["after"][1] == b"1"
+            assert tree["old/c"][1] == b"one\n"
+
+
 main()
