@@ -66,4 +66,38 @@ def bench_cp(home):
             ("`cp` of 1 GiB out of a stopped box", text(summary(from_stopped), "MB/s") + f", {exact}", "", "150 MB/s")]
 
 
-BENCHES = {"stop": bench_stop, "idle": bench_idle, "cp": bench_cp}
+def high_water(pid):
+    """MiB of memory at most so far."""
+    for line in open(f"/proc/{pid}/status"):
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) / 1024
+    return 0
+
+
+LOG_BYTES = 512 << 20
+
+
+def bench_logs(home):
+    """As fast as the box can, with rotation, and nothing is missing."""
+    line = "x" * 99
+    home.run("run", "-d", "--name", "bx", "--log-opt", "max-size=64m", "--log-opt", "max-file=100", "--log-opt",
+             "compress=false", "local/busybox", "--", "sh", "-c",
+             f"while [ ! -e /go ]; do usleep 10000; done; yes {line} | head -c {LOG_BYTES}; touch /done; sleep 1000")
+    shim = find("a3s-box-shim", home)
+    before = high_water(shim)
+    start = time.monotonic()
+    home.run("exec", "bx", "--", "touch", "/go")
+    home.run("exec", "bx", "--", "sh", "-c", "while [ ! -e /done ]; do usleep 10000; done")
+    seconds = time.monotonic() - start
+    grown = high_water(shim) - before
+    home.run("stop", "-t", "0", "bx")
+    logs = subprocess.Popen([BIN / "a3s-box", "logs", "bx"], env=home.env, stdout=subprocess.PIPE)
+    got = sum(len(piece) for piece in iter(lambda: logs.stdout.read(1 << 20), b""))
+    logs.wait()
+    home.run("rm", "bx")
+    complete = "complete" if got == LOG_BYTES else f"{LOG_BYTES - got} BYTES MISSING"
+    return [("output of a box into a rotated log", f"{LOG_BYTES / 1e6 / seconds:.0f} MB/s, {complete}", "", ""),
+            ("memory its shim took for that", f"{grown:.1f} MiB", "", "")]
+
+
+BENCHES = {"stop": bench_stop, "idle": bench_idle, "cp": bench_cp, "logs": bench_logs}
