@@ -127,7 +127,7 @@ static int try_job(struct log_files *f, struct err *e)
     return spawn_job(f, in, e);
 }
 
-/* The oldest plain file is next. One that cannot be compressed stays as it is. */
+/* The oldest plain file is next. Without a compressor they stay as they are. */
 static void start_job(struct log_files *f)
 {
     struct err e;
@@ -143,7 +143,8 @@ static void start_job(struct log_files *f)
     f->job.number = f->next++;
     if (try_job(f, &e) == 0)
         return;
-    log_warn("log: file %llu stays uncompressed: %s", (unsigned long long)f->job.number, e.text);
+    log_warn("log: nothing is compressed from now on: %s", e.text);
+    f->compress = false;
     end_job(f, false);
 }
 

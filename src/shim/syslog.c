@@ -22,6 +22,7 @@
 #define TURN_N     256               /* likewise, datagrams */
 #define RETRY_MIN  (100 * NS_PER_MS)
 #define RETRY_MAX  (30 * NS_PER_S)
+#define STEADY_NS  (10 * NS_PER_S) /* a connection that lasted so long worked */
 #define DRAIN_NS   (10 * NS_PER_S) /* for a receiver that hangs when the workload has ended */
 #define KEEP_CAP   ((size_t)64 << 10)
 
@@ -60,12 +61,18 @@ static void retry_later(struct syslog *s)
     loop_timer(s->loop, &s->retry, delay < RETRY_MAX ? delay : RETRY_MAX);
 }
 
+/* The first of a row, the second, the fourth...: shim.log must not grow with a bad receiver. */
+static bool worth_telling(const struct syslog *s)
+{
+    return (s->failures & (s->failures - 1)) == 0;
+}
+
 static void lost_conn(struct syslog *s, int os)
 {
-    if (os)
-        log_warn("syslog: %s", strerror(os));
-    else
-        log_warn("syslog: the receiver has closed the connection");
+    if (time_mono_ns() - s->conn_since_ns > STEADY_NS)
+        s->failures = 0;
+    if (worth_telling(s))
+        log_warn("syslog: %s", os ? strerror(os) : "the receiver has closed the connection");
     conn_close(s);
     if (something_waits(s))
         retry_later(s);
@@ -112,7 +119,7 @@ static int take_conn(struct syslog *s, int own_fd, struct err *e)
     }
     (void)take_fd(&fd);
     s->connected_once = true;
-    s->failures = 0;
+    s->conn_since_ns = time_mono_ns();
     return 0;
 }
 
@@ -123,7 +130,8 @@ static void dial_failed(struct syslog *s, const struct err *why)
     struct err e = *why;
 
     (void)err_ctx(&e, "failed to initialize logging driver");
-    log_warn("%s", why->text);
+    if (worth_telling(s))
+        log_warn("%s", why->text);
     if (!s->connected_once && s->failures == 0 && s->failed)
         s->failed(s, &e);
     if (something_waits(s))

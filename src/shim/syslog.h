@@ -40,6 +40,7 @@ struct syslog {
     struct syslog_dial dial;
     struct timer retry;
     unsigned failures; /* in a row */
+    uint64_t conn_since_ns;
 
     struct str queue; /* lines that wait: struct record and text, from `head` on */
     size_t head;

@@ -317,7 +317,7 @@ static void blocking(void **state UNUSED)
         turn(0);
         assert_true(n < 100000);
     }
-    for (unsigned more = 0; more < 500000; more++, n++) /* a window that is on its way */
+    for (unsigned more = 0; more < 200000; more++, n++) /* a window that is on its way */
         add("x\n");
     assert_true(sys.queue.len - sys.head < 32 << 20);
     assert_false(syslog_keeps_up(&sys));
@@ -348,7 +348,7 @@ static void non_blocking(void **state UNUSED)
     add("first\n");
     conn = take(fd);
     before = rss_kib();
-    for (unsigned i = 0; i < 200000; i++) {
+    for (unsigned i = 0; i < 50000; i++) {
         char line[1000];
 
         (void)snprintf(line, sizeof(line), "line %d %0900d\n", i, 0);
@@ -357,10 +357,10 @@ static void non_blocking(void **state UNUSED)
             turn(0);
         assert_true(syslog_keeps_up(&sys));
     }
-    assert_true(sys.lost > 100000);
+    assert_true(sys.lost > 10000);
     assert_int_equal(sys.lost_os, ENOBUFS);
     assert_true(sys.queue.cap <= 4 << 20);
-    assert_true(rss_kib() - before < 300 << 10); /* 180 MB went in; a sanitizer keeps some */
+    assert_true(rss_kib() - before < 30 << 10); /* 45 MB went in; a sanitizer keeps some */
 }
 
 /* The receiver is restarted in the middle of a message: that comes again as a whole. */
