@@ -43,13 +43,14 @@ def two_users_have_two_homes(home):
     other.mkdir()
     os.chown(other, NOBODY, NOBODY)
     os.chmod(home.dir, 0o755)
+    shutil.copytree(BIN, other / "bin")  # ours may be where others may not look
     env = {**home.env, "A3S_HOME": str(other / "home"), "HOME": str(other)}
     tar = other / "busybox.tar"
     shutil.copy(busybox_tar(), tar)
     os.chown(tar, NOBODY, NOBODY)
 
     def as_nobody(*args, env=env):
-        return subprocess.run([str(BIN / "a3s-box"), *map(str, args)], env=env, user=NOBODY, group=NOBODY, extra_groups=[],
+        return subprocess.run([str(other / "bin/a3s-box"), *map(str, args)], env=env, user=NOBODY, group=NOBODY, extra_groups=[],
                               capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=150)
 
     home.a3s("run", "-d", "--name", "same", "local/busybox", "--", "sleep", "1000")
