@@ -232,6 +232,7 @@ void shim_vm_exited(struct vm_listener *l, const struct vm_exit *exit)
     loop_timer_cancel(sh->loop, &sh->down_timer);
     log_info("virtual machine: %s: %s", vm_end_name(exit->end), exit->text);
     vm_free(vm);
+    update_abandon(sh);
     /* What the guest sent last may still be in the channel: shim_turn() goes on at its end. */
 }
 

@@ -271,6 +271,8 @@ void stats_done(struct shim *sh);
 /* Refused with *e, or begun (the update is taken over): clients are told when it is done. */
 int update_begin(struct shim *sh, struct box_update *update, struct err *e) MUST_CHECK;
 int update_answer(struct shim *sh, struct cur c, struct err *e) MUST_CHECK;
+/* The machine has ended: who waits is told. */
+void update_abandon(struct shim *sh);
 /* The balloon is to follow the record. */
 void update_balloon(struct shim *sh);
 void update_done(struct shim *sh);

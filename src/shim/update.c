@@ -143,6 +143,16 @@ int update_answer(struct shim *sh, struct cur c, struct err *e)
     return 0;
 }
 
+void update_abandon(struct shim *sh)
+{
+    struct err e;
+
+    if (!sh->update.busy)
+        return;
+    (void)err_set(&e, ERR_STATE, "Box %s is not running", sh->box->name);
+    update_end(sh, &e);
+}
+
 void update_done(struct shim *sh)
 {
     loop_timer_cancel(sh->loop, &sh->update.timer);

@@ -31,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     if (len == 0)
         return 0;
-    switch (data[0] % 4) {
+    switch (data[0] % 5) {
     case 0:
         again(container_config_rows, sizeof(struct container_config), data + 1, len - 1);
         break;
@@ -40,6 +40,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         break;
     case 2:
         again(proc_list_rows, sizeof(struct proc_list), data + 1, len - 1);
+        break;
+    case 4:
+        again(container_update_rows, sizeof(struct container_update), data + 1, len - 1);
         break;
     default:
         again(exit_info_rows, sizeof(struct exit_info), data + 1, len - 1);

@@ -1,10 +1,12 @@
 /* What guest-init makes of an image's files: mount points, the program to run, tmpfs options. */
+#include "guest/cgroup.h"
 #include "guest/mnt.h"
 #include "guest/place.h"
 #include "guest/process.h"
 #include "guest/procs.h"
 #include "guest/stats.h"
 #include "guest/tmpfs.h"
+#include "guest/update.h"
 #include "util/fs.h"
 #include "util/own.h"
 
@@ -258,6 +260,53 @@ static void counters_are_parsed(void **state UNUSED)
     assert_int_equal(a + b, 0);
 }
 
+static void cpu_file(int dir, const char *cpu, const char *text)
+{
+    autofd int fd = -1;
+    struct err e;
+
+    assert_int_equal(mkdirat(dir, cpu, 0755), 0);
+    fd = fs_open_dir(dir, cpu, &e);
+    assert_true(fd >= 0);
+    assert_int_equal(fs_write_file(fd, "online", text, strlen(text), 0644, &e), 0);
+}
+
+static void cpus_go_online_and_offline(void **state)
+{
+    autofd int dir = -1;
+    uint64_t n[3];
+    struct err e;
+
+    dir = fs_open_dir(AT_FDCWD, *state, &e);
+    cpu_file(dir, "cpu1", "1\n");
+    cpu_file(dir, "cpu2", "0\n");
+    cpu_file(dir, "cpu3", "0\n");
+    assert_int_equal(update_cpus(dir, 3, &e), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        char name[16];
+
+        (void)snprintf(name, sizeof(name), "cpu%u/online", i + 1);
+        assert_int_equal(cgroup_number(dir, name, &n[i]), 0);
+    }
+    assert_true(n[0] == 1 && n[1] == 1 && n[2] == 0);
+    assert_int_equal(update_cpus(dir, 1, &e), 0);
+    assert_int_equal(cgroup_number(dir, "cpu1/online", &n[0]), 0);
+    assert_int_equal(n[0], 0);
+    assert_int_equal(update_cpus(dir, 5, &e), -ERR_LIMIT);
+    assert_non_null(strstr(e.text, "the machine has 4 CPUs"));
+}
+
+static void the_machine_keeps_something_for_itself(void **state UNUSED)
+{
+    const struct cgroup_limits given = { .memory_max = 5 }, none = { 0 },
+                               taken = { .memory_taken = 64 << 20 },
+                               all = { .memory_taken = UINT64_C(1) << 60 };
+
+    assert_int_equal(cgroup_memory_max(&given), 5);
+    assert_int_equal(cgroup_memory_max(&none) - cgroup_memory_max(&taken), 64 << 20);
+    assert_int_equal(cgroup_memory_max(&all), 4 << 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +320,8 @@ int main(void)
         cmocka_unit_test(tmpfs_options_are_checked),
         cmocka_unit_test(process_rows_are_parsed),
         cmocka_unit_test(counters_are_parsed),
+        cmocka_unit_test_setup_teardown(cpus_go_online_and_offline, root_new, root_free),
+        cmocka_unit_test(the_machine_keeps_something_for_itself),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -177,7 +177,9 @@ static struct {
     struct exec_request check_start;
     bool checked;
     int checks;
-    int stats; /* likewise */
+    int stats;                      /* likewise */
+    struct container_update update; /* the last one */
+    const char *refusal;            /* of updates */
 } guest;
 
 static void guest_say(struct stream *s, enum msg_type type, const void *data, size_t len)
@@ -255,6 +257,28 @@ static void guest_stats(void)
     guest_say(guest.control, MSG_CONTAINER_STATS_DATA, body.p, body.len);
 }
 
+static void guest_updated(const char *refusal)
+{
+    struct error_info info = { .container = id };
+    autostr body = STR_INIT(0);
+    struct err e;
+
+    info.kind = refusal ? ERR_LIMIT : ERR_NONE;
+    info.text = (char *)(uintptr_t)refusal;
+    assert_int_equal(config_encode(error_info, &info, &body, &e), 0);
+    guest_say(guest.control, MSG_CONTAINER_UPDATED, body.p, body.len);
+}
+
+static void on_update(struct cur c)
+{
+    struct err e;
+
+    config_done(container_update, &guest.update);
+    assert_int_equal(config_decode(container_update, c, &guest.update, &e), 0);
+    if (!guest.hang)
+        guest_updated(guest.refusal);
+}
+
 static void on_create(void)
 {
     struct container_ref ref = { .container = id };
@@ -281,6 +305,8 @@ static int on_control_message(void *user UNUSED, const struct msg *m, struct err
         guest_procs();
     else if (m->type == MSG_CONTAINER_STATS && !guest.hang)
         guest_stats();
+    else if (m->type == MSG_CONTAINER_UPDATE)
+        on_update(cur_of(m->data, m->len));
     else if (m->type == MSG_SHUTDOWN && !guest.hang)
         guest_say(guest.control, MSG_SHUTDOWN_DONE, NULL, 0);
     return 0;
@@ -496,7 +522,7 @@ static void make_box(void (*change)(struct box_spec *spec))
                              .stop_signal = 15,
                              .stop_timeout_s = 10,
                              .cpus = 1,
-                             .memory_bytes = 64 << 20,
+                             .memory_bytes = 128 << 20,
                              .open_stdin = true };
     struct db *db = NULL;
     struct box *box = NULL;
@@ -694,6 +720,7 @@ static int teardown(void **state UNUSED)
     config_done(exec_request, &guest.start);
     config_done(exec_request, &guest.check_start);
     msg_reader_done(&guest.check_in);
+    config_done(container_update, &guest.update);
     msg_reader_done(&guest.control_in);
     msg_reader_done(&guest.main_in);
     str_done(&guest.input);
@@ -1034,6 +1061,51 @@ static void stats_are_asked_for(void **state UNUSED)
     assert_int_equal(guest.stats, 0);
     config_done(ctl_reply, &reply);
     (void)close(fd);
+}
+
+static void limits_change_while_it_runs(void **state UNUSED)
+{
+    struct ctl_request req = { .op = CTL_UPDATE };
+    struct box_update *u = &req.update;
+
+    run_box(false, NULL);
+    *u = (struct box_update){ .set = UPDATE_CPUS | UPDATE_MEMORY | UPDATE_PIDS, .cpus = 4 };
+    u->memory_bytes = sh->box->spec.memory_bytes - (16 << 20);
+    u->limits.pids_max = 7;
+    answered(&req, NULL);
+    assert_int_equal(guest.update.vcpus, 4);
+    assert_int_equal(guest.update.cgroup.pids_max, 7);
+    assert_int_equal(guest.update.cgroup.memory_taken, 16 << 20);
+    assert_int_equal(sh->box->spec.cpus, 4);
+    assert_int_equal(sh->box->spec.limits.pids_max, 7);
+    UNTIL(fake.memory == u->memory_bytes); /* the balloon */
+    u->cpus = 5;
+    answered(&req, "cannot have 5 CPUs while it runs: its machine has 4");
+    *u = (struct box_update){ .set = UPDATE_MEMORY, .memory_bytes = UINT64_C(1) << 40 };
+    answered(&req, "of memory while it runs");
+    *u = (struct box_update){ .set = UPDATE_MEMORY, .memory_bytes = 1 };
+    answered(&req, "minimum memory");
+    *u = (struct box_update){ .set = UPDATE_PIDS };
+    guest.refusal = "not today";
+    answered(&req, "not today");
+    assert_int_equal(sh->box->spec.limits.pids_max, 7);
+}
+
+/* One at a time; who waits when the machine ends is told. */
+static void an_update_that_is_not_answered(void **state UNUSED)
+{
+    const struct ctl_request req = { .op = CTL_UPDATE, .update = { .set = UPDATE_PIDS } };
+    int fd;
+
+    run_box(false, NULL);
+    guest.hang = true;
+    fd = ask(&req);
+    UNTIL(sh->update.busy);
+    answered(&req, "is being updated");
+    end_machine(VM_END_PANIC, "bang");
+    assert_reply(fd, "is not running", NULL);
+    (void)close(fd);
+    UNTIL(sh->quit);
 }
 
 static void unknown_and_broken_requests(void **state UNUSED)
@@ -1627,6 +1699,8 @@ int main(void)
         CASE(kill_wakes_a_box_that_is_being_paused),
         CASE(procs_are_listed),
         CASE(stats_are_asked_for),
+        CASE(limits_change_while_it_runs),
+        CASE(an_update_that_is_not_answered),
         CASE(unknown_and_broken_requests),
         CASE(waiters_are_told_at_the_end),
         CASE(stdin_goes_to_the_workload),

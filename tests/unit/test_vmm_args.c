@@ -128,6 +128,31 @@ static void the_card_is_always_there(void **state UNUSED)
     qemu_args_done(&a);
 }
 
+/* As many as cost nothing, none of them brought up. */
+static void cpus_for_later_are_there_from_the_start(void **state UNUSED)
+{
+    struct vm_config c = config();
+    struct qemu_args a;
+
+    build(&c, VM_ACCEL_TCG, &a);
+    assert_string_equal(value(&a, "-smp", 0), "cpus=2");
+    assert_false(has(&a, "-append", "maxcpus="));
+    qemu_args_done(&a);
+    c.vcpus_max = 64;
+    build(&c, VM_ACCEL_TCG, &a);
+    assert_string_equal(value(&a, "-smp", 0), "cpus=4");
+    assert_true(has(&a, "-append", " maxcpus=2"));
+    qemu_args_done(&a);
+    build(&c, VM_ACCEL_KVM, &a);
+    assert_string_equal(value(&a, "-smp", 0), "cpus=16");
+    qemu_args_done(&a);
+    c.vcpus = 24;
+    build(&c, VM_ACCEL_KVM, &a);
+    assert_string_equal(value(&a, "-smp", 0), "cpus=24");
+    assert_false(has(&a, "-append", "maxcpus="));
+    qemu_args_done(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -135,6 +160,7 @@ int main(void)
         cmocka_unit_test(the_rate_of_the_tsc_is_stated_under_tcg_only),
         cmocka_unit_test(disks_are_descriptors),
         cmocka_unit_test(the_card_is_always_there),
+        cmocka_unit_test(cpus_for_later_are_there_from_the_start),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
