@@ -126,6 +126,16 @@ static int put_local(struct cp *cp, const struct cp_info *src, const struct cp_i
     return r < 0 ? cp_not_found(cp, dir ? dir : "", e) : finish_put(cp, dir, e);
 }
 
+/* Nobody at the other end decompresses. */
+static int check_plain(const void *data, size_t len, struct err *e)
+{
+    const char *how = tar_compression(data, len);
+
+    return how ? err_set(e, ERR_UNSUPPORTED,
+                         "the archive on stdin is compressed: decompress it with %s", how)
+               : 0;
+}
+
 /* A tar from stdin, as it is. */
 static int put_stream(struct cp *cp, const struct cp_info *dst, struct err *e)
 {
@@ -138,9 +148,15 @@ static int put_stream(struct cp *cp, const struct cp_info *dst, struct err *e)
     if (!dst->is_dir)
         return err_set(e, ERR_INVALID, "destination \"%s:%.300s\" must be a directory", cp->box,
                        cp->to);
-    r = ask_put(cp, dst->path, e);
-    while (r == 0 && (n = fd_read_upto(STDIN_FILENO, buf, ARCHIVE_DATA_MAX, e)) != 0)
-        r = n < 0 ? (int)n : send_tar(cp, buf, (size_t)n, e);
+    n = fd_read_upto(STDIN_FILENO, buf, ARCHIVE_DATA_MAX, e);
+    r = n < 0 ? (int)n : check_plain(buf, (size_t)n, e);
+    if (r == 0)
+        r = ask_put(cp, dst->path, e);
+    while (r == 0 && n > 0) {
+        r = send_tar(cp, buf, (size_t)n, e);
+        n = r < 0 ? 0 : fd_read_upto(STDIN_FILENO, buf, ARCHIVE_DATA_MAX, e);
+        r = n < 0 ? (int)n : r;
+    }
     return r < 0 ? cp_not_found(cp, dst->path, e) : finish_put(cp, dst->path, e);
 }
 

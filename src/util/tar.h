@@ -99,6 +99,9 @@ DEFINE_AUTOPTR(tar_reader)
  * ops come back; then nothing more may be fed. */
 int tar_read(struct tar_reader *r, const void *data, size_t len, struct err *e) MUST_CHECK;
 
+/* The program that has compressed what begins like this; NULL: none that we know. */
+const char *tar_compression(const void *data, size_t len);
+
 /* There is no more. CORRUPT when that is in the middle of something; an archive without the two
  * blocks at its end is fine. */
 int tar_read_end(struct tar_reader *r, struct err *e) MUST_CHECK;

@@ -375,7 +375,7 @@ static int header(struct tar_reader *r, struct err *e)
     }
 }
 
-static int not_a_tar(const unsigned char *p, struct err *e)
+const char *tar_compression(const void *data, size_t len)
 {
     static const struct {
         const char *magic, *name;
@@ -390,10 +390,18 @@ static int not_a_tar(const unsigned char *p, struct err *e)
     };
 
     for (size_t i = 0; i < ARRAY_LEN(known); i++)
-        if (memcmp(p, known[i].magic, known[i].len) == 0)
-            return err_set(e, ERR_UNSUPPORTED, "the archive is compressed: decompress it with %s",
-                           known[i].name);
-    return 0;
+        if (len >= known[i].len && memcmp(data, known[i].magic, known[i].len) == 0)
+            return known[i].name;
+    return NULL;
+}
+
+static int not_a_tar(const unsigned char *p, struct err *e)
+{
+    const char *name = tar_compression(p, TAR_BLOCK);
+
+    return name ? err_set(e, ERR_UNSUPPORTED, "the archive is compressed: decompress it with %s",
+                          name)
+                : 0;
 }
 
 static int block_done(struct tar_reader *r, struct err *e)
