@@ -72,6 +72,12 @@ int box_update_apply(const struct box_update *u, const struct box_spec *spec,
         ret->memory_bytes = u->memory_bytes;
     if (u->set & UPDATE_CPU_WEIGHT)
         ret->cpu_shares = u->cpu_shares;
+    if (u->set & UPDATE_RESTART) {
+        r = copy(u->restart_policy, &ret->restart_policy, e);
+        ret->restart_max = u->restart_max;
+    }
+    if (r < 0)
+        return r;
     if (ret->limits.memory_low > ret->memory_bytes)
         return err_set(e, ERR_INVALID,
                        "Minimum memory limit can not be less than memory reservation limit");

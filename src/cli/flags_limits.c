@@ -1,6 +1,7 @@
 /* --cpus, --memory and the limits within them: of a new box, and of container-update. */
 #include "cli/flags_box.h"
 
+#include "box/policy.h"
 #include "box/update.h"
 #include "util/parse.h"
 #include "util/time.h"
@@ -210,6 +211,10 @@ static int take_all(const struct box_flags *f, const struct box_spec *now, struc
     if (f->pids_limit != FLAG_NOT_GIVEN) {
         u->set |= UPDATE_PIDS;
         u->limits.pids_max = f->pids_limit > 0 ? (uint64_t)f->pids_limit : 0;
+    }
+    if (r == 0 && f->restart) {
+        u->set |= UPDATE_RESTART;
+        r = restart_policy_parse(f->restart, &u->restart_policy, &u->restart_max, e);
     }
     return r == 0 ? take_memory(f, now, s, u, e) : r;
 }

@@ -9,6 +9,7 @@
 #include "util/log.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 
 /* Who still reads what the last run left, holds up the next one for so long. */
@@ -74,6 +75,19 @@ void restart_wait(struct shim *sh)
     sh->phase = PHASE_RESTART;
     clients_ended(sh);
     loop_timer(sh->loop, &r->timer, r->waited_ns);
+}
+
+int restart_update(struct shim *sh, const struct box_update *update, struct err *e)
+{
+    autoptr(db) db = NULL;
+    int r;
+
+    r = db_open(sh->home, &db, e);
+    if (r == 0)
+        r = box_update_record(db, sh->box, update, true, e);
+    if (r == 0 && sh->phase == PHASE_RESTART && !sh->box->spec.restart_policy)
+        shim_stop(sh, STOP_HOST, SIGKILL, 0);
+    return r;
 }
 
 void restart_now(struct shim *sh)

@@ -92,7 +92,7 @@ def kill_anything(home, kills, seed):
     check(load.done > kills // 4, f"only {load.done} commands ended")
     states = home.out("ps", "-a", "--format", "{{.Names}} {{.State}}").splitlines()
     for line in states:
-        check(line.split()[1] in ("created", "running", "paused", "exited", "dead"), f"state of {line}")
+        check(line.split()[1] in ("created", "running", "paused", "exited", "dead", "restarting"), f"state of {line}")
     boxes = home.out("ps", "-aq", "--no-trunc").split()
     equal(sorted(p.name for p in (home.path / "boxes").glob("*")), sorted(boxes), "directories of boxes")
     if boxes:

@@ -17,6 +17,8 @@ static const struct opt update_rows[] = {
             "Memory the workload keeps under pressure"),
     OPT_STR(0, "memory-swap", "SIZE", F, memory_swap, "Memory and swap together; -1: unlimited"),
     OPT_I64(0, "pids-limit", "N", F, pids_limit, "Most processes at a time; -1: unlimited"),
+    OPT_STR(0, "restart", "POLICY", F, restart,
+            "When it ends: no, on-failure[:N], always, unless-stopped"),
     { .type = OPT_END },
 };
 
@@ -36,7 +38,7 @@ static int update_one(struct cli *cli, struct db *db, struct box *box, const voi
 static bool nothing_given(const struct box_flags *f)
 {
     return !f->cpu_period && !f->cpu_quota && !f->cpu_shares && !f->cpus && !f->cpuset_cpus &&
-           !f->memory && !f->memory_reservation && !f->memory_swap &&
+           !f->memory && !f->memory_reservation && !f->memory_swap && !f->restart &&
            f->pids_limit == FLAG_NOT_GIVEN;
 }
 
