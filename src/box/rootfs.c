@@ -1,4 +1,5 @@
 #include "box/record.h"
+#include "db/counters.h"
 #include "oci/image.h"
 #include "util/spawn.h"
 #include "util/str.h"
@@ -51,7 +52,12 @@ int box_need_rootfs(struct db *db, const char *home, const struct box *box, stru
     if (!path)
         return err_os(e, "root file system");
     r = image_used(db, box->spec.image_id, e);
-    if (r < 0 || access(path, F_OK) == 0)
+    if (r < 0)
         return r;
+    if (access(path, F_OK) == 0) {
+        counter_add(home, COUNTER_ROOTFS_HITS);
+        return 0;
+    }
+    counter_add(home, COUNTER_ROOTFS_MISSES);
     return rebuild(home, box->spec.image_id, e);
 }

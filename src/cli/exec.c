@@ -5,7 +5,9 @@
 #include "cli/boxes.h"
 #include "cli/flags_box.h"
 #include "cli/session.h"
+#include "cli/span.h"
 #include "cli/terminal.h"
+#include "db/counters.h"
 #include "proto/msg.h"
 #include "util/log.h"
 
@@ -147,8 +149,28 @@ static void on_started(void *ctx)
     cli_audit(told->cli, "exec_command", told->box->name, NULL);
 }
 
-int cli_exec(struct cli *cli, struct db *own_db, const struct box *box, const struct exec *x,
-             struct err *e)
+/* ---- the whole ---------------------------------------------------------- */
+
+/* Told of to those who watch; `r` is what the command ends with. */
+static void count(struct cli *cli, const struct box *box, const struct exec *x,
+                  struct cli_span *span, int r, const struct err *e)
+{
+    uint64_t took_ns = cli_span_end(span, "exec_command", r, e);
+
+    counter_add(cli->home, COUNTER_EXEC);
+    if (r != 0)
+        counter_add(cli->home, COUNTER_EXEC_ERRORS);
+    if (!x->detach)
+        histogram_add(cli->home, HISTOGRAM_EXEC, took_ns);
+    trace_text(&span->trace, span->span, "box_id", box->id);
+    trace_text(&span->trace, span->span, "box_name", box->name);
+    if (r >= 0 && !x->detach)
+        trace_number(&span->trace, span->span, "exit_code", r);
+    cli_span_send(cli, span);
+}
+
+static int run(struct cli *cli, struct db *own_db, const struct box *box, const struct exec *x,
+               struct err *e)
 {
     autoptr(db) db = own_db;
     struct told told = { .cli = cli, .box = box };
@@ -184,4 +206,16 @@ int cli_exec(struct cli *cli, struct db *own_db, const struct box *box, const st
     if (r == 0 && result.end == SESSION_EXITED)
         tell_end(cli->home, &told, result.status);
     return r < 0 ? err_ctx(e, "box %s", box->name) : conclude(cli, box, &result, e);
+}
+
+int cli_exec(struct cli *cli, struct db *own_db, const struct box *box, const struct exec *x,
+             struct err *e)
+{
+    struct cli_span span;
+    int r;
+
+    cli_span_begin(&span);
+    r = run(cli, own_db, box, x, e);
+    count(cli, box, x, &span, r, e);
+    return r;
 }

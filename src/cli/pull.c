@@ -2,7 +2,9 @@
 
 #include "cli/progress.h"
 #include "cli/registry.h"
+#include "cli/span.h"
 #include "cli/terminal.h"
+#include "db/counters.h"
 #include "oci/ref.h"
 #include "util/time.h"
 
@@ -67,6 +69,25 @@ static void fill_words(const char *reference, const struct pull_how *how, const 
     ret[n] = NULL;
 }
 
+/* The work itself, told of to those who watch. */
+static int pull(struct cli *cli, const struct registry_job *job, const char *full, struct err *e)
+{
+    struct cli_span span;
+    uint64_t took_ns;
+    int r;
+
+    cli_span_begin(&span);
+    r = cli_registry(cli, job, e);
+    took_ns = cli_span_end(&span, "image_pull", r, e);
+    trace_text(&span.trace, span.span, "reference", full);
+    if (r >= 0) {
+        counter_add(cli->home, COUNTER_IMAGE_PULL);
+        histogram_add(cli->home, HISTOGRAM_PULL, took_ns);
+    }
+    cli_span_send(cli, &span);
+    return r;
+}
+
 int cli_pull(struct cli *cli, const char *reference, const struct pull_how *how, struct err *e)
 {
     struct pull_view view = { .out = how->out };
@@ -90,7 +111,7 @@ int cli_pull(struct cli *cli, const char *reference, const struct pull_how *how,
     if (!how->quiet)
         r = progress_new(&shown, &view.progress, e);
     if (r == 0)
-        r = cli_registry(cli, &job, e);
+        r = pull(cli, &job, full, e);
     if (r == 0 && how->quiet && how->show_reference)
         fprintf(how->out, "%s\n", full);
     progress_free(view.progress);

@@ -65,6 +65,7 @@ void shim_container_created(struct shim *sh)
 {
     struct err e;
 
+    trace_stage(sh, STAGE_CONTAINER);
     loop_timer_cancel(sh->loop, &sh->stall_timer);
     if (relays_start(&sh->relays, sh->ch, &e) < 0)
         shim_start_failed(sh, 125, &e);
@@ -92,6 +93,7 @@ void shim_started(struct shim *sh)
         loop_timer(sh->loop, &sh->run_timer, sh->box->spec.timeout_ns);
     sh->restart.running_ns = time_mono_ns();
     health_start(sh);
+    trace_started(sh);
     lean_after_start();
 }
 
@@ -130,6 +132,7 @@ static void set_outcome(struct shim *sh, int status, const struct err *err)
     sh->outcome.known = true;
     sh->outcome.status = status;
     sh->outcome.finished_ns = time_real_ns();
+    trace_stage(sh, STAGE_ENDED);
     if (err)
         sh->outcome.err = *err;
     sh->phase = PHASE_ENDING;
@@ -229,6 +232,7 @@ void shim_vm_exited(struct vm_listener *l, const struct vm_exit *exit)
     struct vm *vm = take_ptr(sh->vm);
 
     sh->vm_exit = *exit;
+    trace_stage(sh, STAGE_VM_GONE);
     loop_timer_cancel(sh->loop, &sh->down_timer);
     log_info("virtual machine: %s: %s", vm_end_name(exit->end), exit->text);
     vm_free(vm);
@@ -370,6 +374,7 @@ static void finish(struct shim *sh)
             return;
         }
     }
+    trace_stage(sh, STAGE_RECORDED);
     if (sh->box->state == BOX_RESTARTING) {
         shim_report(sh, sh->outcome.status, &sh->outcome.err);
         restart_wait(sh);
@@ -396,4 +401,6 @@ void shim_turn(struct shim *sh)
     restart_turn(sh);
     sh->quit = sh->restart.exec ||
                (sh->phase == PHASE_DONE && clients_idle(sh) && relays_idle(&sh->relays));
+    if (sh->quit)
+        trace_ended(sh);
 }

@@ -219,10 +219,12 @@ static int start_vm(struct shim *sh, const struct guest_files *guest, int vm_fd,
     if (!lower || !upper || !cache)
         return err_os_at(e, ENOMEM, "machine");
     r = vm_accel_parse(spec->accel ? spec->accel : "auto", &c.accel, e);
+    trace_stage(sh, STAGE_VM);
     if (r == 0)
         r = sh->engine->start(&c, sh->loop, &sh->listener, &sh->vm, e);
     if (r < 0)
         return err_ctx(e, "VM boot failed");
+    trace_stage(sh, STAGE_VM_STARTED);
     sh->update.vcpus_max = sh->engine->vcpus_max(sh->vm);
     sh->update.memory_bytes = spec->memory_bytes;
     return 0;
@@ -238,6 +240,7 @@ static void on_hello(struct channel *ch, const struct channel_hello *peer)
 
     if (sh->control.stream || sh->phase != PHASE_BOOT)
         return;
+    trace_stage(sh, STAGE_HELLO);
     log_info("guest is up after %llu ms of its own",
              (unsigned long long)(peer->uptime_ns / NS_PER_MS));
     if (channel_send_hello(ch, &hello, &e) < 0) {
@@ -283,6 +286,7 @@ static void boot_again(struct shim *sh, uint64_t cpu_ns)
              sh->control.stream ? "after" : "before", (unsigned long long)(cpu_ns / NS_PER_S));
     sh->booted_again = true;
     vm_free(take_ptr(sh->vm));
+    trace_stage(sh, STAGE_VM_GONE);
     channel_free(take_ptr(sh->ch));
     sh->ch_failed = false;
     close_fd(&sh->channel_fd);
@@ -370,6 +374,7 @@ static void shim_init(struct shim *sh, const struct shim_args *args)
     clients_init(sh);
     relays_init(&sh->relays, sh->loop);
     restart_init(sh, args);
+    trace_init(sh, args->again);
 }
 
 int shim_launch(struct shim *sh, const struct shim_args *args, struct err *e)
@@ -401,6 +406,7 @@ void shim_done(struct shim *sh)
 {
     vm_free(take_ptr(sh->vm));
     restart_done(sh);
+    trace_free(sh);
     health_done(sh);
     relays_done(&sh->relays);
     clients_done(sh);

@@ -17,6 +17,7 @@
  *   stop.c      stop, kill, pause, resume                relay.c     exec, pty, vsock sockets
  *   stats.c     what the guest has counted               update.c    other limits
  *   restart.c   the restart policy                       health.c    the health check
+ *   trace.c     what took how long
  */
 #pragma once
 
@@ -27,6 +28,7 @@
 #include "proto/msg.h"
 #include "shim/log_sink.h"
 #include "shim/relay.h"
+#include "trace/trace.h"
 #include "util/time.h"
 #include "vmm/engine.h"
 
@@ -139,6 +141,27 @@ struct health {
     size_t log_n;
 };
 
+enum stage {
+    STAGE_BEGIN,      /* the shim's */
+    STAGE_VM,         /* the machine is begun */
+    STAGE_VM_STARTED, /* the VMM runs */
+    STAGE_HELLO,
+    STAGE_CONTAINER, /* is there; its workload follows */
+    STAGE_STARTED,   /* the record says running */
+    STAGE_STOP,      /* somebody wants it to end */
+    STAGE_ENDED,     /* its outcome is known */
+    STAGE_VM_GONE,
+    STAGE_RECORDED,
+    STAGE_N,
+};
+
+struct tracing {
+    struct trace trace;
+    uint64_t at[STAGE_N]; /* monotonic; 0: not so far */
+    struct watch sender;  /* pidfd of who takes the spans away */
+    pid_t pid;
+};
+
 struct shim {
     struct loop *loop; /* borrowed */
     const struct vm_engine *engine;
@@ -179,6 +202,7 @@ struct shim {
     struct updating update;
     struct restart restart;
     struct health health;
+    struct tracing tracing;
 };
 
 /* ---- launch.c ---- */
@@ -342,3 +366,13 @@ void health_stop(struct shim *sh);
 /* The log as JSON (box_set_health()); NULL without a check, or memory. The caller frees. */
 char *health_log(const struct shim *sh);
 void health_done(struct shim *sh);
+
+/* ---- trace.c: counters of /metrics, and spans when they are wanted ---- */
+
+void trace_init(struct shim *sh, bool again);
+void trace_stage(struct shim *sh, enum stage stage);
+/* It runs, and whoever started it has been told. */
+void trace_started(struct shim *sh);
+/* All is said: the last of it. */
+void trace_ended(struct shim *sh);
+void trace_free(struct shim *sh);

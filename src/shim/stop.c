@@ -33,6 +33,8 @@ static void mark_stopping(struct shim *sh, int signal)
                                  .signal = signal };
     struct err e;
 
+    if (!sh->tracing.at[STAGE_STOP])
+        trace_stage(sh, STAGE_STOP);
     if (sh->box->state == BOX_STOPPING) {
         tell_signal(sh, signal);
         return;

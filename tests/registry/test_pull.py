@@ -14,6 +14,7 @@ from hostile import FakeRegistry, Image, Index, cut_after, slow
 from layers import Tar
 from pulls import Program, files, fsck, full_disk, nothing_stored, quick, refused
 from registry import Peers, Registry
+import otlp
 
 quick()
 KILLS = int(os.environ.get("KILLS", "50"))
@@ -53,6 +54,22 @@ def plain_lines_and_quiet(home):
         home.a3s("rmi", "-f", r.ref("a/b:1"))
         result = home.a3s("pull", "-q", r.ref("a/b:1"))
         equal((result.out, result.err), (r.ref("a/b:1") + "\n", ""))
+
+
+@test(image=False)
+def a_pull_is_traced_and_counted(home):
+    with FakeRegistry() as r, otlp.Collector() as collector:
+        r.add("a/b:1", image_of(2, 1000))
+        home.a3s("pull", "-q", r.ref("a/b:1"), env=collector.env())
+        good = collector.wait("image_pull")
+        home.a3s("pull", "-q", r.ref("a/b:2"), env=collector.env(), status=1)
+        bad = wait_for(lambda: next((s for s in collector.named("image_pull") if "status" in s), None), "the second")
+        collector.validate()
+    equal(otlp.attributes(good), {"reference": r.ref("a/b:1")})
+    equal((otlp.attributes(bad)["reference"], bad["status"]["code"]), (r.ref("a/b:2"), 2))
+    check("status" not in good and "parentSpanId" not in good, good)
+    counters = memoryview((home.path / "metrics").read_bytes()[:4096 - 4096 % 8]).cast("Q")
+    equal(counters[1 + 4], 1, "a3s_box_image_pull_total")
 
 
 @test(image=False)
