@@ -187,23 +187,46 @@ static int look_again(struct db *db, struct box *box, struct err *e)
     return r == -ERR_NOT_FOUND ? 0 : r;
 }
 
+/* It does not run, and `monitor` shall not change that. Returns 1 when it has been started just
+ * now, and *box says so. */
+static int stay_stopped(struct db *db, struct box *box, struct err *e)
+{
+    int r;
+
+    if (!box->spec.restart_policy || box->stopped_by_user)
+        return 0;
+    r = db_exec(db, e,
+                "UPDATE boxes SET stopped_by_user = 1 WHERE id = ?1"
+                " AND state IN ('dead', 'stopped')",
+                "s", box->id);
+    if (r >= 0)
+        r = look_again(db, box, e);
+    return r < 0 ? r : box_state_is_live(box->state);
+}
+
 int box_stop(struct db *db, const char *home, struct box *box, int signal, uint64_t timeout_ns,
              struct err *e)
 {
     struct ctl_request req = { .op = CTL_STOP, .signal = (uint64_t)signal };
     struct ctl_reply reply = { 0 };
-    int r;
+    int r = 0;
 
     if (!box_state_is_live(box->state))
-        return 0;
+        r = stay_stopped(db, box, e);
+    if (r < 0 || !box_state_is_live(box->state))
+        return r;
     req.timeout_ns = timeout_ns == UINT64_MAX ? box->spec.stop_timeout_s * NS_PER_S : timeout_ns;
     if (req.timeout_ns > FOREVER_NS)
         req.timeout_ns = FOREVER_NS;
     r = ask(db, home, box, &req, NULL, &reply, e);
-    if (r <= 0)
-        return r;
+    if (r == 0) /* its shim is gone, or has just ended by itself */
+        r = stay_stopped(db, box, e);
+    else if (r > 0)
+        r = look_again(db, box, e);
     config_done(ctl_reply, &reply);
-    return look_again(db, box, e);
+    if (r > 0) /* somebody has started it: that run is stopped, too */
+        return box_stop(db, home, box, signal, timeout_ns, e);
+    return r;
 }
 
 static int simple(struct db *db, const char *home, struct box *box, const struct ctl_request *req,

@@ -343,6 +343,8 @@ static int transition_run(struct db *db, void *user, struct err *e)
     r = box_reload(db, t->box, e);
     if (r < 0)
         return r;
+    if (t->change->restart && t->change->to == BOX_STARTING && t->box->stopped_by_user)
+        return err_set(e, ERR_STATE, "Box %s was stopped meanwhile", t->box->name);
     if (!box_state_may(t->box->state, t->change->to))
         return refuse(t->box, t->box->state, t->change->to, e);
     from = t->box->state;

@@ -3,13 +3,15 @@
 #include "cli/boxes.h"
 
 struct start_args {
-    bool attach, interactive, sig_proxy;
+    bool attach, interactive, sig_proxy, by_policy;
     const char *detach_keys;
 };
 
 static const struct opt start_opts[] = {
     OPT_FLAG('a', "attach", struct start_args, attach,
              "Attach stdout and stderr, forward signals"),
+    OPT_FLAG(0, "by-policy", struct start_args, by_policy,
+             "It is not the user who wants it (monitor)", .hidden = true),
     OPT_STR(0, "detach-keys", "KEYS", struct start_args, detach_keys,
             "Keys that detach from a terminal (default ctrl-p,ctrl-q)"),
     OPT_FLAG('i', "interactive", struct start_args, interactive, "Attach stdin"),
@@ -28,6 +30,19 @@ static int start_one(struct cli *cli, struct db *db, struct box *box, const void
                    ? 0
                    : err_set(e, ERR_STATE, "cannot start a paused box, try unpause instead");
     return cli_start_box(cli, db, box, NULL, e);
+}
+
+/* For `monitor`: counted as a restart, and refused when somebody has stopped it meanwhile. */
+static int start_again(struct cli *cli, struct db *db, struct box *box, const void *arg UNUSED,
+                       struct err *e)
+{
+    autofree char *shim = cli_helper_path(cli, "a3s-box-shim");
+    const struct box_start how = { .shim_path = shim, .attach_fd = -1, .restart = true };
+    int status;
+
+    if (!shim)
+        return err_set(e, ERR_LIMIT, "Out of memory");
+    return box_state_is_live(box->state) ? 0 : box_start(db, cli->home, box, &how, &status, e);
 }
 
 static int start_attached(struct cli *cli, const struct start_args *a, const char *name,
@@ -58,6 +73,8 @@ static int start_run(struct cli *cli, const void *args, int argc, char **argv, s
 {
     const struct start_args *a = args;
 
+    if (a->by_policy)
+        return cli_each_box(cli, argv, &(struct box_verb){ .run = start_again }, e);
     if (!a->attach && !a->interactive)
         return cli_each_box(cli, argv, &(struct box_verb){ .run = start_one, .echo = true }, e);
     if (argc > 1)
