@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#define SILENT_NS (2 * NS_PER_S) /* for one that did not answer the last time */
+
 static void entry_done(struct stats_entry *en)
 {
     box_free(en->box);
@@ -167,19 +169,22 @@ static void ask(struct stats_watch *w)
     }
 }
 
-static void collect(struct stats_watch *w, uint64_t deadline_ns)
+static void collect(struct stats_watch *w, uint64_t patience_ns)
 {
-    struct err ignored;
+    uint64_t now = time_mono_ns(), brief = patience_ns < SILENT_NS ? patience_ns : SILENT_NS;
 
     for (size_t i = 0; i < w->n; i++) {
         struct stats_entry *en = &w->v[i];
+        struct err e = { 0 };
 
         if (!en->box)
             continue;
         box_stats_host(en->box, &en->now.host);
         if (en->fd >= 0 &&
-            box_stats_get(en->box, take_fd(&en->fd), deadline_ns, &en->now.guest, &ignored) < 0)
+            box_stats_get(en->box, take_fd(&en->fd), now + (en->silent ? brief : patience_ns),
+                          &en->now.guest, &e) < 0)
             en->now.guest = (struct container_stats){ .uptime_ns = 0 };
+        en->silent = e.kind == ERR_TIMEOUT;
     }
 }
 
@@ -190,6 +195,6 @@ int stats_watch_look(struct stats_watch *w, uint64_t patience_ns, struct err *e)
     if (r < 0)
         return r;
     ask(w);
-    collect(w, time_mono_ns() + patience_ns);
+    collect(w, patience_ns);
     return 0;
 }

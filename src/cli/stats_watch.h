@@ -10,7 +10,8 @@ struct stats_entry {
     char *name;        /* owned */
     struct box *box;   /* its record; NULL: it does not run */
     int64_t started_ns;
-    int fd; /* the answer comes here; -1: none is awaited */
+    int fd;      /* the answer comes here; -1: none is awaited */
+    bool silent; /* it did not answer the last time */
     struct stats_sample last, now;
 };
 
