@@ -9,6 +9,8 @@
 
 static char dir[] = "/tmp/a3s-unit-flags-XXXXXX";
 
+static const char *healthcheck; /* of the image, JSON */
+
 static struct image *image(void)
 {
     static char path[] = "PATH=/img", a[] = "A=image", b[] = "B=image", entry[] = "/entry",
@@ -28,6 +30,7 @@ static struct image *image(void)
                           .working_dir = cwd,
                           .user = user,
                           .stop_signal = sig,
+                          .healthcheck = healthcheck ? json_loads(healthcheck, 0, NULL) : NULL,
                           .labels = json_pack("{s:s, s:s}", "a", "image", "b", "image") };
     return &img;
 }
@@ -57,6 +60,7 @@ static int fill(const char *const *words, char *const *command, struct box_spec 
         r = box_spec_check(ret, e);
     opt_done(box_flag_rows, &f);
     json_decref(img->labels);
+    json_decref(img->healthcheck);
     return r;
 }
 
@@ -235,6 +239,75 @@ static void nonsense_is_refused_by_name(void **state UNUSED)
     bad("--health-timeout", "soon", "invalid argument \"soon\" for \"--health-timeout\" flag");
 }
 
+static void restart_policies_are_kept(void **state UNUSED)
+{
+    struct box_spec s = good(WORDS("--restart", "on-failure:4"), NO_CMD);
+    struct err e;
+
+    assert_string_equal(s.restart_policy, "on-failure");
+    assert_int_equal(s.restart_max, 4);
+    box_spec_done(&s);
+    s = good(WORDS("--restart", "no", "--rm"), NO_CMD);
+    assert_null(s.restart_policy);
+    box_spec_done(&s);
+    assert_int_equal(fill(WORDS("--restart", "always", "--rm"), NO_CMD, &s, &e), -ERR_INVALID);
+    assert_string_equal(e.text, "Conflicting options: --restart and --rm");
+    box_spec_done(&s);
+}
+
+static void a_health_check_comes_from_flags(void **state UNUSED)
+{
+    struct box_spec s = good(WORDS("--health-cmd", "test -e /x", "--health-interval", "1m30s",
+                                   "--health-retries", "7"),
+                             NO_CMD);
+
+    assert_string_equal(s.health_test.v[0], "CMD-SHELL");
+    assert_string_equal(s.health_test.v[1], "test -e /x");
+    assert_true(s.health_interval_ns == 90 * UINT64_C(1000000000));
+    assert_true(s.health_timeout_ns == 5 * UINT64_C(1000000000));
+    assert_int_equal(s.health_retries, 7);
+    box_spec_done(&s);
+    s = good((const char *const[]){ "run", NULL }, NO_CMD);
+    assert_int_equal(s.health_test.n, 0);
+    assert_int_equal(s.health_interval_ns, 0);
+    box_spec_done(&s);
+}
+
+static void a_health_check_comes_from_the_image(void **state UNUSED)
+{
+    struct box_spec s;
+    struct err e;
+
+    healthcheck =
+        "{\"Test\": [\"CMD\", \"/probe\", \"-q\"], \"Timeout\": 2000000000, \"Retries\": 9}";
+    s = good(WORDS("--health-timeout", "3"), NO_CMD); /* a flag replaces what it names */
+    assert_int_equal(s.health_test.n, 3);
+    assert_string_equal(s.health_test.v[1], "/probe");
+    assert_true(s.health_timeout_ns == 3 * UINT64_C(1000000000));
+    assert_true(s.health_interval_ns == 30 * UINT64_C(1000000000));
+    assert_int_equal(s.health_retries, 9);
+    box_spec_done(&s);
+    s = good(WORDS("--no-healthcheck"), NO_CMD);
+    assert_int_equal(s.health_test.n, 1);
+    assert_string_equal(s.health_test.v[0], "NONE");
+    box_spec_done(&s);
+    assert_true(fill(WORDS("--no-healthcheck", "--health-retries", "1"), NO_CMD, &s, &e) < 0);
+    assert_string_equal(e.text, "--no-healthcheck conflicts with --health-* options");
+    box_spec_done(&s);
+
+    healthcheck = "{\"Test\": [\"NONE\"]}";
+    s = good((const char *const[]){ "run", NULL }, NO_CMD);
+    assert_int_equal(s.health_retries, 0);
+    box_spec_done(&s);
+    healthcheck = "{\"Test\": [\"CMD\", \"x\"], \"Interval\": -1}";
+    bad("--hostname", "x", "the image's HEALTHCHECK (--no-healthcheck disables it): 'Interval'");
+    healthcheck = "{\"Test\": [\"EXEC\", \"x\"]}";
+    bad("--hostname", "x", "unknown form 'EXEC'");
+    healthcheck = "{\"Test\": [\"CMD\", \"x\"], \"Interval\": 9000000000000000000}";
+    bad("--hostname", "x", "longer than a year");
+    healthcheck = NULL;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +317,9 @@ int main(void)
         cmocka_unit_test(labels_and_paths_are_joined),
         cmocka_unit_test(sizes_and_limits_are_read),
         cmocka_unit_test(nonsense_is_refused_by_name),
+        cmocka_unit_test(restart_policies_are_kept),
+        cmocka_unit_test(a_health_check_comes_from_flags),
+        cmocka_unit_test(a_health_check_comes_from_the_image),
     };
     struct err e;
     int r;
