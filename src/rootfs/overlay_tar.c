@@ -23,6 +23,7 @@ struct overlay_tar {
     void *firsts; /* tsearch() */
     uint64_t entries_n;
     unsigned depth;
+    bool ended;     /* nobody wants more */
     struct err why; /* of `write`: libarchive cannot carry it */
     size_t len;
     char buf[BUF_BYTES];
@@ -42,7 +43,7 @@ static la_ssize_t take_bytes(struct archive *a UNUSED, void *ctx, const void *da
     struct overlay_tar *t = ctx;
     int r = 0;
 
-    if (t->why.kind)
+    if (t->why.kind || t->ended)
         return -1;
     if (t->len + len > sizeof(t->buf))
         r = flush(t);
@@ -94,7 +95,7 @@ void overlay_tar_free(struct overlay_tar *t)
     if (!t)
         return;
     if (t->archive) {
-        (void)archive_write_fail(t->archive); /* nothing more to write */
+        t->ended = true; /* it would pad what was begun */
         (void)archive_write_free(t->archive);
     }
     archive_entry_free(t->entry); /* NULL is fine */
