@@ -37,7 +37,7 @@ static int lock_dir(const char *home, const struct box *box, bool *ret_held)
 static void sweep_sockets(int dir)
 {
     static const char *const names[] = { BOX_CTL_SOCK, BOX_EXEC_SOCK, BOX_PTY_SOCK,
-                                         BOX_VSOCK_SOCK };
+                                         BOX_VSOCK_SOCK, BOX_FILES_SOCK };
 
     for (size_t i = 0; dir >= 0 && i < ARRAY_LEN(names); i++)
         (void)unlinkat(dir, names[i], 0); /* it may never have made them */

@@ -332,7 +332,8 @@ static int record_end(struct shim *sh, struct err *e)
 /* The first part, once. ctl.sock stays: who waits for the end finds us there. */
 static void wind_up(struct shim *sh)
 {
-    static const char *const names[] = { BOX_EXEC_SOCK, BOX_PTY_SOCK, BOX_VSOCK_SOCK };
+    static const char *const names[] = { BOX_EXEC_SOCK, BOX_PTY_SOCK, BOX_VSOCK_SOCK,
+                                         BOX_FILES_SOCK };
     struct err e;
 
     if (log_sink_flush(&sh->main.log, &e) < 0)
