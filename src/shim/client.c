@@ -172,7 +172,8 @@ static int do_update(struct client *c, struct ctl_request *req, struct err *e)
 {
     int r;
 
-    if (req->update.set == UPDATE_RESTART) { /* nothing in the guest changes */
+    /* Nothing in the guest changes, or there is none. */
+    if (req->update.set == UPDATE_RESTART || c->sh->phase == PHASE_RESTART) {
         r = restart_update(c->sh, &req->update, e);
         if (r == 0)
             client_answer(c, NULL, NULL);

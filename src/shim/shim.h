@@ -339,8 +339,8 @@ bool restart_if_unhealthy(struct shim *sh);
 /* The record says restarting. */
 void restart_wait(struct shim *sh);
 void restart_now(struct shim *sh);
-/* Another policy, of a box in any phase; one that waits for a restart which no policy wants any
- * more ends. */
+/* Another policy, of a box in any phase, or anything of one that waits for a restart: the record
+ * alone. One that waits for a restart which no policy wants any more ends. */
 int restart_update(struct shim *sh, const struct box_update *update, struct err *e) MUST_CHECK;
 /* Once per turn. */
 void restart_turn(struct shim *sh);

@@ -1408,6 +1408,25 @@ static void set_always(struct box_spec *spec)
     spec->restart_policy = strdup("always");
 }
 
+/* While it waits for a restart, only the record changes, and "no" ends the wait. */
+static void an_update_ends_the_wait_for_a_restart(void **state UNUSED)
+{
+    struct ctl_request req = { .op = CTL_UPDATE, .update = { .set = UPDATE_PIDS } };
+
+    req.update.limits.pids_max = 9;
+    run_box(false, set_always);
+    guest_exit(3, false);
+    UNTIL(sh->phase == PHASE_RESTART);
+    answered(&req, NULL);
+    assert_int_equal(sh->phase, PHASE_RESTART);
+    assert_int_equal(sh->box->spec.limits.pids_max, 9);
+    req.update = (struct box_update){ .set = UPDATE_RESTART };
+    answered(&req, NULL);
+    UNTIL(sh->quit);
+    assert_false(sh->restart.exec);
+    assert_record(BOX_STOPPED, 3, NULL);
+}
+
 static void assert_stopped_by_user(bool want)
 {
     autoptr(box) box = record();
@@ -1713,6 +1732,7 @@ int main(void)
         CASE(a_full_disk_does_not_lose_the_exit_code),
         CASE(a_failed_box_is_started_again),
         CASE(a_box_that_ended_well_is_left_alone),
+        CASE(an_update_ends_the_wait_for_a_restart),
         CASE(what_the_user_stops_stays),
         CASE(a_signal_that_means_stop_stops),
         CASE(another_signal_does_not),
