@@ -147,7 +147,8 @@ static void dial_done(struct syslog *s)
 
     loop_del(s->loop, &s->dial.answer);
     close_fd(&s->dial.answer.fd);
-    if (spawn_wait(s->dial.pid, &status, &ignored) < 0) /* it has answered, or is killed */
+    (void)kill(s->dial.pid, SIGKILL); /* our own child, not yet waited for: it has said all */
+    if (spawn_wait(s->dial.pid, &status, &ignored) < 0)
         err_clear(&ignored);
     s->dial.pid = 0;
 }
@@ -224,10 +225,8 @@ static int dial_start(struct syslog *s, struct err *e)
         r = loop_add(s->loop, &s->dial.answer, EPOLLIN, e);
     if (r == 0)
         return 0;
-    if (s->dial.pid) {
-        (void)kill(s->dial.pid, SIGKILL); /* our own child, not yet waited for */
+    if (s->dial.pid)
         dial_done(s);
-    }
     close_fd(&s->dial.answer.fd);
     return r;
 }
@@ -537,10 +536,8 @@ void syslog_close(struct syslog *s)
     if (s->loop) {
         loop_timer_cancel(s->loop, &s->retry);
         loop_timer_cancel(s->loop, &s->drain);
-        if (s->dial.pid) {
-            (void)kill(s->dial.pid, SIGKILL); /* our own child, not yet waited for */
+        if (s->dial.pid)
             dial_done(s);
-        }
         if (s->conn.fd >= 0)
             conn_close(s);
     }
