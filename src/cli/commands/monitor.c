@@ -47,7 +47,7 @@ static const struct monitor_args monitor_defaults = { .interval_ns =
 const struct command cmd_monitor = {
     .name = "monitor",
     .synopsis = "[OPTIONS]",
-    .summary = "Start boxes again whose shim was killed or whose host was booted",
+    .summary = "Start boxes again that a killed shim or a reboot has ended",
     .details =
         "Runs until SIGTERM or SIGINT. Boxes live on without it: it is needed for restart\n"
         "policies after the host was booted and for /metrics. One per A3S_HOME.\n",
