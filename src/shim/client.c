@@ -569,9 +569,10 @@ int clients_take_door(struct shim *sh)
 
 void clients_end(struct shim *sh)
 {
-    autofd int door = clients_take_door(sh);
+    int door = clients_take_door(sh);
 
     clients_ended(sh);
+    close_fd(&door);
 }
 
 void clients_turn(struct shim *sh)
