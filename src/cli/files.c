@@ -48,6 +48,9 @@ static int open_live(struct files *f, const char *home, const struct box *box, s
 {
     if (box->state == BOX_PAUSED)
         return err_set(e, ERR_STATE, "Box %s is paused, unpause the box first", box->name);
+    if (box->state == BOX_RESTARTING)
+        return err_set(e, ERR_STATE, "Box %s is restarting, wait until the box is running",
+                       box->name);
     f->fd = ctl_connect(home, box, BOX_FILES_SOCK, e);
     return f->fd < 0 ? f->fd : 0;
 }

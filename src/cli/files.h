@@ -11,7 +11,8 @@
 struct files;
 
 /* `write`: for a PUT. Consumes nothing; `box` is looked at again. A box that does not run cannot
- * be started before files_free(). STATE for one that is paused. */
+ * be started before files_free(). STATE for one that is paused or
+ * waits for its restart. */
 int files_open(struct cli *cli, struct db *db, struct box *box, bool write, struct files **ret,
                struct err *e) MUST_CHECK;
 void files_free(struct files *f);

@@ -196,6 +196,8 @@ static int set_members(struct commit *c, json_t *doc, const char *created, struc
     (void)json_object_del(doc, "container_config"); /* below was made */
     if (c->o->author && json_object_set_new(doc, "author", json_string(c->o->author)) < 0)
         return err_set(e, ERR_INVALID, "the author is not UTF-8");
+    if (c->o->message && json_object_set_new(doc, "comment", json_string(c->o->message)) < 0)
+        return err_set(e, ERR_INVALID, "the message is not UTF-8");
     return 0;
 }
 

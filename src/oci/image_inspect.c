@@ -56,9 +56,9 @@ static json_t *config_of(const struct image *img)
     return config;
 }
 
-static const char *comment(const struct image *img)
+static const char *text_of(const json_t *o, const char *key)
 {
-    const char *text = json_string_value(json_object_get(img->config, "comment"));
+    const char *text = json_string_value(json_object_get(o, key));
 
     return text ? text : "";
 }
@@ -67,12 +67,12 @@ json_t *image_inspect(const struct image *img)
 {
     json_t *layers = diff_ids(img);
     const char *first = img->references[0];
-    json_t *o = json_pack("{s:s, s:o, s:o, s:s, s:o, s:s, s:s, s:I, s:o, s:{s:s, s:{s:s}}}", "Id",
-                          img->id, "RepoTags", names(img->references, true), "RepoDigests",
-                          names(img->repo_digests, false), "Comment", comment(img), "Created",
-                          timestamp(img->created_ns), "Architecture", img->architecture, "Os",
-                          img->os, "Size", (json_int_t)img->size, "Config", config_of(img),
-                          "GraphDriver", "Name", "ext4", "Data", "Rootfs", img->rootfs);
+    json_t *o = json_pack(
+        "{s:s, s:o, s:o, s:s, s:o, s:s, s:s, s:I, s:o, s:{s:s, s:{s:s}}}", "Id", img->id,
+        "RepoTags", names(img->references, true), "RepoDigests", names(img->repo_digests, false),
+        "Comment", text_of(img->config, "comment"), "Created", timestamp(img->created_ns),
+        "Architecture", img->architecture, "Os", img->os, "Size", (json_int_t)img->size, "Config",
+        config_of(img), "GraphDriver", "Name", "ext4", "Data", "Rootfs", img->rootfs);
 
     if (!o || !layers) {
         json_decref(o);
@@ -81,6 +81,7 @@ json_t *image_inspect(const struct image *img)
     }
     if (img->variant[0])
         (void)json_object_set_new(o, "Variant", json_string(img->variant));
+    (void)json_object_set_new(o, "Author", json_string(text_of(img->config, "author")));
     (void)json_object_set_new(o, "RootFS",
                               json_pack("{s:s, s:O}", "Type", "layers", "Layers", layers));
     (void)json_object_set_new(o, "Metadata",

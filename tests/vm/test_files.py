@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 import sys
 import tarfile
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 from harness import check, contains, equal, main, test, wait_for  # noqa: E402
@@ -210,6 +211,59 @@ def files_of_a_box(home):
     equal(results[1], results[0], "diff and export of a stopped box are those of the running one")
     home.a3s("start", "bx", status=None)  # the command fails the second time, but the disk is whole
     home.a3s("stop", "-t", "0", "bx")
+
+
+@test
+def commit_makes_an_image_of_the_changes(home):
+    """One layer more, with nothing but the changes; running (and standing still meanwhile), then stopped."""
+    seen = set(home.path.glob("images/blobs/sha256/*"))
+
+    def commit(*args):
+        """The new image's id, and the names in its new layer."""
+        image = home.out("commit", *args)
+        new = [b for b in home.path.glob("images/blobs/sha256/*") if b not in seen and b.read_bytes()[:1] != b"{"]
+        seen.update(home.path.glob("images/blobs/sha256/*"))
+        equal(len(new), 1, "new layers")
+        with tarfile.open(new[0]) as t:
+            return image, [m.name for m in t.getmembers()]
+
+    def seconds(name):
+        return home.out("exec", name, "sh", "-c", "wc -l < /tmp/log")
+
+    home.a3s("run", "-d", "--name", "bx", "-e", "A=1", "-w", "/tmp", "-l", "who=me", BB, "--", "sh", "-c",
+             "rm /bin/cat; mkdir -p /data/old; touch /data/a /data/old/x /tmp/ready; while :; do echo x >> /tmp/log; done")
+    wait_for(lambda: "A /tmp/ready" in home.out("diff", "bx"), "set-up")
+    image, layer = commit("-m", "why", "-a", "Me <me@example.org>", "-c", 'CMD ["cat"]', "-c", "ENV B=2", "bx", "local/new:1")
+    before = seconds("bx")
+    wait_for(lambda: seconds("bx") != before, "the box goes on")
+    f = lambda template, ref="local/new:1": home.out("image-inspect", "-f", template, ref)
+    equal(f("{{.Comment}} {{.Author}} {{json .Config.Cmd}} {{.Config.WorkingDir}} {{.Config.Labels.who}}"),
+          'why Me <me@example.org> ["cat"] /tmp me', "its configuration")
+    for env in ["A=1", "B=2"]:
+        check(env in f("{{json .Config.Env}}"), f("{{json .Config.Env}}"))
+    equal(f("{{.Id}}"), image, "its id")
+    equal(int(f("{{len .RootFS.Layers}}")), int(f("{{len .RootFS.Layers}}", BB)) + 1, "one layer more")
+    want = ["bin", "bin/.wh.cat", "data", "data/a", "data/old", "data/old/x", "tmp", "tmp/log", "tmp/ready"]
+    equal([n.rstrip("/") for n in layer if n.rstrip("/") != "tmp"], [n for n in want if n != "tmp"], "the layer")
+    home.a3s("stop", "-t", "0", "bx")
+    equal(commit("bx", "local/new:2")[1], layer, "the layer of the stopped box")
+    # what was removed and made again hides what was there
+    home.a3s("run", "-d", "--name", "by", "local/new:2", "sh", "-c",
+             "rm -rf /data; mkdir /data; touch /data/b /tmp/again; exec sleep 1000000")
+    wait_for(lambda: "A /tmp/again" in home.out("diff", "by"), "set-up")
+    changes = home.out("diff", "by")
+    equal([c for c in changes.splitlines() if "/data" in c], ["C /data", "D /data/a", "A /data/b", "D /data/old"], "changes")
+    layer = commit("by", "local/new:3")[1]
+    check("data/.wh..wh..opq" in layer and "data/b" in layer, f"layer: {layer}")
+    home.a3s("stop", "-t", "0", "by")
+    equal(home.out("diff", "by"), changes, "changes of the stopped box")
+    equal(commit("by", "local/new:4")[1], layer, "the layer of the stopped box")
+    r = home.out("run", "--rm", "local/new:4", "sh", "-c", "ls /data; ls /bin/cat 2>&1; pwd; echo $A$B")
+    equal(r, "b\nls: /bin/cat: No such file or directory\n/tmp\n1", "a box of it")
+    contains(home.a3s("commit", "-c", "RUN x", "bx", status=1).err, "RUN")
+    contains(home.a3s("commit", "bx", "Bad:ref", status=None).err, "Error")
+    events = home.out("events", "--since", "1", "--until", f"{time.time():.9f}", "--filter", "type=container", "--format", "{{.Action}}")
+    check("commit" in events.split("\n"), events)
 
 
 @test

@@ -179,7 +179,8 @@ static int commit(struct cli *cli, struct db *db, struct box *box, struct words 
     if (r < 0)
         return r;
     fed = feed(files, box, &w, pause, &feeding);
-    if (fed < 0 && feeding.os != EPIPE) { /* its own complaint would only be that it ended */
+    /* unless it has ended itself, and said why: all it could tell is that there was no more */
+    if (fed < 0 && feeding.os != EPIPE && feeding.os != ECONNRESET) {
         (void)kill(w.pid, SIGTERM);
         (void)(end_worker(&w, answer, e) < 0);
         *e = feeding;
@@ -213,6 +214,7 @@ static int commit_run(struct cli *cli, const void *own_args, int argc UNUSED, ch
     autostr answer = STR_INIT(ANSWER_MAX);
     autoptr(db) db = NULL;
     autoptr(box) box = NULL;
+    autofree char *image = NULL; /* the record is read again when the files are opened */
     struct ref ref;
     int r = 0;
 
@@ -224,7 +226,10 @@ static int commit_run(struct cli *cli, const void *own_args, int argc UNUSED, ch
         r = cli_open_box(cli, argv[0], &db, &box, e);
     if (r < 0)
         return r;
-    add_pair(&words, "--image", box->spec.image_id);
+    image = strdup(box->spec.image_id);
+    if (!image)
+        return err_os(e, "commit");
+    add_pair(&words, "--image", image);
     add_pair(&words, "--reference", argv[1]);
     add_pair(&words, "--author", args->author);
     add_pair(&words, "--message", args->message);
