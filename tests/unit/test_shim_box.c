@@ -1486,6 +1486,25 @@ static void a_wait_for_a_restart_can_be_stopped(void **state UNUSED)
     assert_false(exists(BOX_CTL_SOCK));
 }
 
+static void no_policy_ends_the_wait_too(void **state UNUSED)
+{
+    run_box(false, set_always);
+    answered(
+        &(struct ctl_request){ .op = CTL_UPDATE,
+                               .update = { .set = UPDATE_RESTART,
+                                           .restart_policy = (char *)(uintptr_t) "on-failure",
+                                           .restart_max = 5 } },
+        NULL); /* counts for this run's end */
+    guest_exit(3, false);
+    UNTIL(sh->phase == PHASE_RESTART);
+    assert_string_equal(sh->box->spec.restart_policy, "on-failure");
+    answered(&(struct ctl_request){ .op = CTL_UPDATE, .update = { .set = UPDATE_RESTART } },
+             NULL);
+    UNTIL(sh->quit);
+    assert_record(BOX_STOPPED, 3, NULL);
+    assert_stopped_by_user(false);
+}
+
 static void a_start_that_fails_is_the_users_to_see(void **state UNUSED)
 {
     struct err e = { 0 };
@@ -1738,6 +1757,7 @@ int main(void)
         CASE(another_signal_does_not),
         CASE(the_host_may_stop_it_too),
         CASE(a_wait_for_a_restart_can_be_stopped),
+        CASE(no_policy_ends_the_wait_too),
         CASE(a_start_that_fails_is_the_users_to_see),
         CASE(a_restart_that_fails_is_tried_again),
         CASE(checks_make_a_box_healthy_and_unhealthy),
