@@ -1,5 +1,7 @@
 #include "cli/command.h"
 
+#include <string.h>
+
 static const char *const group_titles[GROUP_N] = {
     [GROUP_LIFECYCLE] = "Box life cycle",
     [GROUP_INSIDE] = "Inside a box",
@@ -8,6 +10,17 @@ static const char *const group_titles[GROUP_N] = {
     [GROUP_SYSTEM] = "System",
     [GROUP_DOCKER] = "The same, in docker's groups",
 };
+
+/* Of the longest name, so that all groups have one column. */
+static int name_width(const struct command *const *list)
+{
+    size_t width = 0, len;
+
+    for (size_t i = 0; list[i]; i++)
+        if (!(list[i]->flags & CMD_HIDDEN) && (len = strlen(cli_name(list, list[i]))) > width)
+            width = len;
+    return (int)width;
+}
 
 static void list_group(const struct command *const *list, int group, FILE *out)
 {
@@ -21,7 +34,7 @@ static void list_group(const struct command *const *list, int group, FILE *out)
         if (!titled)
             fprintf(out, "\n%s:\n", group >= 0 ? group_titles[group] : "Commands");
         titled = true;
-        fprintf(out, "  %-14s  %s\n", cli_name(list, c), c->summary);
+        fprintf(out, "  %-*s  %s\n", name_width(list), cli_name(list, c), c->summary);
     }
 }
 
