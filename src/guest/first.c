@@ -75,7 +75,8 @@ static int make_swap(const struct container *c, const struct rootfs *r)
     struct err e;
     int fd;
 
-    if (!bytes)
+    /* Without a disk, "as much as may be" is none. */
+    if (!bytes || (r->upper_fd < 0 && c->config.cgroup.memory_swap_max < 0))
         return -1;
     fd = r->upper_fd >= 0 ? swap_on(r->upper_fd, bytes, &e)
                           : err_set(&e, ERR_UNSUPPORTED, "no disk for swap");
