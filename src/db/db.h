@@ -15,7 +15,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define DB_BUSY_MS 30000 /* 100 concurrent starts on a slow disk took 4 s at most */
+#define DB_BUSY_MS   30000 /* 100 concurrent starts on a slow disk took 4 s at most */
+#define DB_LOG_PAGES 64    /* of 4 KiB: a command writes 5 to 10 */
 
 struct db {
     sqlite3 *sql; /* owned */
