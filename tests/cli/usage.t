@@ -108,17 +108,17 @@ Docker's groups hold the same commands, some under their names there.
   Commands on images
   
   Commands:
-    history         Show how an image was made, newest layer first
-    import          Make an image from a tar of a root file system
-    inspect         Show everything known about images
-    load            Load images from a tar archive or stdin
-    ls              List images
-    prune           Remove images that nobody uses
-    pull            Download an image from a registry
-    push            Upload an image to a registry
-    rm              Remove one or more images
-    save            Save images to a tar archive
-    tag             Give an image another name
+    history  Show how an image was made, newest layer first
+    import   Make an image from a tar of a root file system
+    inspect  Show everything known about images
+    load     Load images from a tar archive or stdin
+    ls       List images
+    prune    Remove images that nobody uses
+    pull     Download an image from a registry
+    push     Upload an image to a registry
+    rm       Remove one or more images
+    save     Save images to a tar archive
+    tag      Give an image another name
   
   Options:
     -h, --help  Print this help

@@ -236,7 +236,7 @@ static void test_follow_until(void **state UNUSED)
     struct cli cli = { .out = stdout, .err = stderr, .program = "/x/y" };
     struct err e;
 
-    assert_true(pidfd >= 0);
+    assert_true(fd >= 0 && pidfd >= 0);
     assert_int_equal(log_view(&cli, dir, pidfd, &r, &e), 0);
     assert_true(time_real_ns() >= r.until_ns);
 }
