@@ -155,9 +155,14 @@ static void forget_parent(struct unpack *u)
 
 /* ---- members --------------------------------------------------------- */
 
+/* A device that a stranger names opens the one of this machine: for nobody but its owner. */
 static uint32_t wanted_mode(const struct unpack *u, const struct tar_member *m)
 {
-    return m->mode & (u->how.special ? 07777 : 07777 & ~(uint32_t)SPECIAL);
+    bool device = m->type == TAR_CHAR || m->type == TAR_BLOCK_DEVICE;
+
+    if (u->how.special)
+        return m->mode & 07777;
+    return m->mode & (device ? 0700 : 07777 & ~(uint32_t)SPECIAL);
 }
 
 /* Attributes that cannot be had are left out: file systems and users differ in what they may. */

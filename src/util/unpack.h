@@ -23,7 +23,9 @@ struct unpack_how {
     const char *only;
     bool owner; /* set owners: those of the archive, or 0:0 without `keep_owner` */
     bool keep_owner;
-    bool special; /* keep set-user-id, set-group-id and security.* attributes */
+    /* Keep set-user-id, set-group-id, security.* attributes, and what group and others may do
+     * with a device. */
+    bool special;
 };
 
 struct unpack;

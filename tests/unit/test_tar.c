@@ -375,6 +375,28 @@ static void set_user_id_is_for_who_asks(void **state UNUSED)
     str_done(&data);
 }
 
+static void a_device_is_for_its_owner(void **state UNUSED)
+{
+    const struct tar_member m = {
+        .type = TAR_CHAR, .name = "null", .mode = 0666, .major = 1, .minor = 3
+    };
+    struct str data = archive_of(&m, 1);
+    struct unpack_how how = { .root_fd = dir_fd, .shown = "/" };
+    struct stat st;
+    struct err e;
+
+    if (geteuid() != 0)
+        skip(); /* only root makes devices */
+    assert_int_equal(unpack_all(&data, &how, &e), 0);
+    assert_int_equal(fstatat(dir_fd, "null", &st, 0), 0);
+    assert_int_equal(st.st_mode, S_IFCHR | 0600);
+    how.special = true;
+    assert_int_equal(unpack_all(&data, &how, &e), 0);
+    assert_int_equal(fstatat(dir_fd, "null", &st, 0), 0);
+    assert_int_equal(st.st_mode, S_IFCHR | 0666);
+    str_done(&data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -385,6 +407,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_directory_and_a_file_do_not_replace_each_other, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(set_user_id_is_for_who_asks, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_device_is_for_its_owner, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
