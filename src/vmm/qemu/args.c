@@ -2,6 +2,7 @@
 
 #include <jansson.h>
 #include <string.h>
+#include <unistd.h>
 
 void qemu_args_done(struct qemu_args *a)
 {
@@ -100,15 +101,20 @@ static json_t *boot_disk_device(const struct vm_disk *disk)
 
 /* microvm cannot plug CPUs in: those for later are there from the start, and the kernel does not
  * bring them up (maxcpus=). Under KVM each costs a thread that waits and 250 KiB of the guest's
- * memory. Under TCG every change of code empties the jump caches of all of them. */
+ * memory, and more than the host has are of no use. Under TCG every change of code empties the
+ * jump caches of all of them. */
 #define SPARE_KVM 16
 #define SPARE_TCG 4
 
 unsigned qemu_cpus_max(const struct vm_config *c, enum vm_accel accel)
 {
-    unsigned most = accel == VM_ACCEL_KVM ? SPARE_KVM : SPARE_TCG;
-    unsigned max = c->vcpus_max < most ? c->vcpus_max : most;
+    long host = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned most = host > 0 && host < SPARE_KVM ? (unsigned)host : SPARE_KVM;
+    unsigned max;
 
+    if (accel == VM_ACCEL_TCG)
+        most = SPARE_TCG;
+    max = c->vcpus_max < most ? c->vcpus_max : most;
     return max > c->vcpus ? max : c->vcpus;
 }
 
