@@ -63,9 +63,19 @@ class Load:
             t.join()
 
 
+def parent(pid):
+    try:
+        return int(open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[1])
+    except OSError:
+        return 0
+
+
 def kill_one(home, load, rnd):
-    """kill -9 of one process of this home, whatever it is; its kind, or None."""
-    victims = sorted(home.processes().items())
+    """kill -9 of one process of this home, whatever it is; its kind, or None. Not one with its
+    parent's command line: that is the helper of LeakSanitizer, without which its parent spins for ever
+    (or a child just before execve(), as good as its parent)."""
+    found = home.processes()
+    victims = sorted((pid, line) for pid, line in found.items() if found.get(parent(pid)) != line)
     if not victims:
         return None
     pid, line = rnd.choice(victims)
