@@ -37,6 +37,8 @@ def rows(home, table="images"):
     if not db.exists():
         return []
     with sqlite3.connect(db) as c:
+        if not c.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchall():
+            return []  # the disk was full before there was a table
         return c.execute(f"SELECT * FROM {table}").fetchall()
 
 

@@ -60,6 +60,13 @@ class Screen:
         except Failure as e:
             raise Failure(f"{e}; the screen shows:\n{self.text().rstrip()}") from None
 
+    def settle(self):
+        """Until the box's shell has read what the terminal answered to its question where the cursor is: after
+        a detach the answer would go to the host's shell."""
+        self.key("y")
+        self.expect("/ # y")
+        self.key("C-u")
+
     def shell_pid(self):
         return int(self.tmux("display-message", "-p", "#{pane_pid}"))
 
@@ -127,6 +134,7 @@ def detach_and_attach_again(home):
         s.type(f"a run -it --name dt {BB} sh")
         s.expect("/ #")
         s.type("X=remembered")
+        s.settle()
         s.key("C-p", "C-q")
         s.expect("read escape sequence")
         s.prompt()
@@ -139,6 +147,7 @@ def detach_and_attach_again(home):
         s.expect("/ #")
         s.type("echo $X")
         s.expect("remembered")
+        s.settle()
         s.key("C-p")
         s.key("C-a", "b")
         s.expect("read escape sequence")
