@@ -106,11 +106,11 @@ static int prepare(struct db *db, struct err *e)
     (void)sqlite3_extended_result_codes(db->sql, 0);
     /* The last to close would write the log back and delete it, and the next to write make it
      * anew: five waits for the disk in each command. So it stays, and goes back when it is long;
-     * whoever opens the database first has to read it. */
+     * whoever opens the database first has to read it. A commit waits once (FULL): what a command
+     * has answered is there after a power cut. */
     (void)sqlite3_db_config(db->sql, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     (void)sqlite3_wal_autocheckpoint(db->sql, DB_LOG_PAGES);
-    /* NORMAL in WAL mode: a power cut may lose the last transactions, never tear one. */
-    r = run_script(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;", e);
+    r = run_script(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;", e);
     if (r == 0)
         r = read_version(db, &version, e);
     if (r < 0)

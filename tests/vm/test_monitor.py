@@ -84,7 +84,7 @@ def what_was_killed_comes_back_and_what_was_stopped_does_not(home):
         contains(r.err, "Another monitor already watches")
         seen = m.metrics()
         equal((seen["a3s_box_total"], seen['a3s_box_state{status="running"}']), (2, 2), "boxes")
-        equal(seen["a3s_box_vm_created_total"], 2)
+        check(seen["a3s_box_vm_created_total"] >= 2, "machines; one that hangs at boot is made again")
         equal(seen["a3s_box_vm_boot_duration_seconds_count"], 2)
 
         kill_shim(home, "web")
