@@ -1,25 +1,9 @@
 #include "util/tar.h"
 
 #include "util/parse.h"
+#include "util/tar_format.h"
 
 #include <string.h>
-
-#define AT_NAME      0
-#define AT_MODE      100
-#define AT_UID       108
-#define AT_GID       116
-#define AT_SIZE      124
-#define AT_MTIME     136
-#define AT_CHECKSUM  148
-#define AT_TYPE      156
-#define AT_LINKNAME  157
-#define AT_MAGIC     257
-#define AT_MAJOR     329
-#define AT_MINOR     337
-#define AT_PREFIX    345
-#define NAME_LEN     100
-#define PREFIX_LEN   155
-#define XATTR_PREFIX "SCHILY.xattr."
 
 /* What a member is waiting for. */
 enum state {
@@ -131,12 +115,12 @@ static int checksum(const unsigned char *h, struct err *e)
     int64_t want = 0, sum = 0, as_signed = 0;
 
     for (size_t i = 0; i < TAR_BLOCK; i++) {
-        unsigned char b = i >= AT_CHECKSUM && i < AT_CHECKSUM + 8 ? ' ' : h[i];
+        unsigned char b = i >= TAR_AT_CHECKSUM && i < TAR_AT_CHECKSUM + 8 ? ' ' : h[i];
 
         sum += b;
         as_signed += (signed char)b;
     }
-    if (!number(h + AT_CHECKSUM, 8, &want) || (want != sum && want != as_signed))
+    if (!number(h + TAR_AT_CHECKSUM, 8, &want) || (want != sum && want != as_signed))
         return corrupt(e, "a header's checksum is wrong");
     return 0;
 }
@@ -201,8 +185,8 @@ static int pax_record(struct tar_reader *r, const char *key, const char *value, 
 {
     if (strncmp(key, "GNU.sparse.", 11) == 0)
         return err_set(e, ERR_UNSUPPORTED, "the archive has sparse files: make it without them");
-    if (strncmp(key, XATTR_PREFIX, sizeof(XATTR_PREFIX) - 1) == 0)
-        return pax_xattr(r, key + sizeof(XATTR_PREFIX) - 1, value, len, e);
+    if (strncmp(key, TAR_XATTR_PREFIX, sizeof(TAR_XATTR_PREFIX) - 1) == 0)
+        return pax_xattr(r, key + sizeof(TAR_XATTR_PREFIX) - 1, value, len, e);
     if (strcmp(key, "path") == 0)
         return set_text(&r->name, &r->has_name, value, len, e);
     if (strcmp(key, "linkpath") == 0)
@@ -269,19 +253,19 @@ static int extra_done(struct tar_reader *r, struct err *e)
 
 static int header_names(struct tar_reader *r, const unsigned char *h, struct err *e)
 {
-    const char *name = (const char *)h + AT_NAME, *prefix = (const char *)h + AT_PREFIX;
-    const char *link = (const char *)h + AT_LINKNAME;
-    bool ustar = memcmp(h + AT_MAGIC, "ustar\0", 6) == 0;
+    const char *name = (const char *)h + TAR_AT_NAME, *prefix = (const char *)h + TAR_AT_PREFIX;
+    const char *link = (const char *)h + TAR_AT_LINKNAME;
+    bool ustar = memcmp(h + TAR_AT_MAGIC, "ustar\0", 6) == 0;
 
     if (!r->has_name) {
         if (ustar && *prefix) {
-            (void)str_add(&r->name, prefix, strnlen(prefix, PREFIX_LEN));
+            (void)str_add(&r->name, prefix, strnlen(prefix, TAR_LEN_PREFIX));
             (void)str_addc(&r->name, '/');
         }
-        (void)str_add(&r->name, name, strnlen(name, NAME_LEN));
+        (void)str_add(&r->name, name, strnlen(name, TAR_LEN_NAME));
     }
     if (!r->has_target)
-        (void)str_add(&r->target, link, strnlen(link, NAME_LEN));
+        (void)str_add(&r->target, link, strnlen(link, TAR_LEN_NAME));
     if (!r->name.len || r->name.failed)
         return corrupt(e, "a member without a name");
     r->m.name = str_c(&r->name);
@@ -293,9 +277,9 @@ static int header_numbers(struct tar_reader *r, const unsigned char *h, struct e
 {
     int64_t mode = 0, uid = 0, gid = 0, size = 0, mtime = 0, major = 0, minor = 0;
 
-    if (!number(h + AT_MODE, 8, &mode) || !number(h + AT_UID, 8, &uid) ||
-        !number(h + AT_GID, 8, &gid) || !number(h + AT_SIZE, 12, &size) || size < 0 ||
-        !number(h + AT_MTIME, 12, &mtime) || uid < 0 || uid > UINT32_MAX || gid < 0 ||
+    if (!number(h + TAR_AT_MODE, 8, &mode) || !number(h + TAR_AT_UID, 8, &uid) ||
+        !number(h + TAR_AT_GID, 8, &gid) || !number(h + TAR_AT_SIZE, 12, &size) || size < 0 ||
+        !number(h + TAR_AT_MTIME, 12, &mtime) || uid < 0 || uid > UINT32_MAX || gid < 0 ||
         gid > UINT32_MAX)
         return corrupt(e, "a number in a header");
     r->m.mode = (uint32_t)mode & 07777;
@@ -306,10 +290,10 @@ static int header_numbers(struct tar_reader *r, const unsigned char *h, struct e
     r->header_size = (uint64_t)size;
     if (!r->has_mtime)
         r->m.mtime_s = mtime;
-    if (h[AT_TYPE] != TAR_CHAR && h[AT_TYPE] != TAR_BLOCK_DEVICE)
+    if (h[TAR_AT_TYPE] != TAR_CHAR && h[TAR_AT_TYPE] != TAR_BLOCK_DEVICE)
         return 0;
-    if (!number(h + AT_MAJOR, 8, &major) || !number(h + AT_MINOR, 8, &minor) || major < 0 ||
-        minor < 0 || major > UINT32_MAX || minor > UINT32_MAX)
+    if (!number(h + TAR_AT_MAJOR, 8, &major) || !number(h + TAR_AT_MINOR, 8, &minor) ||
+        major < 0 || minor < 0 || major > UINT32_MAX || minor > UINT32_MAX)
         return corrupt(e, "a device number");
     r->m.major = (uint32_t)major;
     r->m.minor = (uint32_t)minor;
@@ -345,7 +329,7 @@ static int header_member(struct tar_reader *r, const unsigned char *h, char type
 static int header(struct tar_reader *r, struct err *e)
 {
     const unsigned char *h = r->block;
-    char type = (char)h[AT_TYPE];
+    char type = (char)h[TAR_AT_TYPE];
     int code = checksum(h, e);
 
     if (code == 0)

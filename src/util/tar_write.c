@@ -1,29 +1,13 @@
 #include "util/tar.h"
 
 #include "util/cur.h"
+#include "util/tar_format.h"
 
 #include <string.h>
 #include <unistd.h>
 
-/* The ustar header: offsets and lengths of its fields. */
-#define AT_NAME     0
-#define AT_MODE     100
-#define AT_UID      108
-#define AT_GID      116
-#define AT_SIZE     124
-#define AT_MTIME    136
-#define AT_CHECKSUM 148
-#define AT_TYPE     156
-#define AT_LINKNAME 157
-#define AT_MAGIC    257
-#define AT_MAJOR    329
-#define AT_MINOR    337
-#define NAME_LEN    100
-
 #define OCTAL_7  UINT64_C(07777777)     /* what fields of 8 bytes hold */
 #define OCTAL_11 UINT64_C(077777777777) /* ... and of 12 */
-
-#define XATTR_PREFIX "SCHILY.xattr."
 
 bool tar_xattr_add(struct str *list, const char *name, const void *value, size_t len)
 {
@@ -135,11 +119,11 @@ static void put_checksum(char *h)
 {
     unsigned sum = 0;
 
-    memset(h + AT_CHECKSUM, ' ', 8);
+    memset(h + TAR_AT_CHECKSUM, ' ', 8);
     for (size_t i = 0; i < TAR_BLOCK; i++)
         sum += (unsigned char)h[i];
-    put_octal(h + AT_CHECKSUM, 7, sum, OCTAL_7);
-    h[AT_CHECKSUM + 6] = '\0';
+    put_octal(h + TAR_AT_CHECKSUM, 7, sum, OCTAL_7);
+    h[TAR_AT_CHECKSUM + 6] = '\0';
 }
 
 static int put_header(struct tar_writer *w, const struct tar_member *m, char type,
@@ -147,18 +131,18 @@ static int put_header(struct tar_writer *w, const struct tar_member *m, char typ
 {
     char h[TAR_BLOCK] = { 0 };
 
-    memcpy(h + AT_NAME, name, strnlen(name, NAME_LEN));
-    put_octal(h + AT_MODE, 8, m->mode & 07777, OCTAL_7);
-    put_octal(h + AT_UID, 8, m->uid, OCTAL_7);
-    put_octal(h + AT_GID, 8, m->gid, OCTAL_7);
-    put_octal(h + AT_SIZE, 12, size, OCTAL_11);
-    put_octal(h + AT_MTIME, 12, m->mtime_s < 0 ? 0 : (uint64_t)m->mtime_s, OCTAL_11);
-    h[AT_TYPE] = type;
+    memcpy(h + TAR_AT_NAME, name, strnlen(name, TAR_LEN_NAME));
+    put_octal(h + TAR_AT_MODE, 8, m->mode & 07777, OCTAL_7);
+    put_octal(h + TAR_AT_UID, 8, m->uid, OCTAL_7);
+    put_octal(h + TAR_AT_GID, 8, m->gid, OCTAL_7);
+    put_octal(h + TAR_AT_SIZE, 12, size, OCTAL_11);
+    put_octal(h + TAR_AT_MTIME, 12, m->mtime_s < 0 ? 0 : (uint64_t)m->mtime_s, OCTAL_11);
+    h[TAR_AT_TYPE] = type;
     if (m->target && type != 'x')
-        memcpy(h + AT_LINKNAME, m->target, strnlen(m->target, NAME_LEN));
-    memcpy(h + AT_MAGIC, "ustar\00000", 8);
-    put_octal(h + AT_MAJOR, 8, m->major, OCTAL_7);
-    put_octal(h + AT_MINOR, 8, m->minor, OCTAL_7);
+        memcpy(h + TAR_AT_LINKNAME, m->target, strnlen(m->target, TAR_LEN_NAME));
+    memcpy(h + TAR_AT_MAGIC, "ustar\00000", 8);
+    put_octal(h + TAR_AT_MAJOR, 8, m->major, OCTAL_7);
+    put_octal(h + TAR_AT_MINOR, 8, m->minor, OCTAL_7);
     put_checksum(h);
     return tar_write_data(w, h, sizeof(h), e);
 }
@@ -215,7 +199,7 @@ static bool is_plain(const char *name)
     size_t n = 0;
 
     for (; name[n]; n++)
-        if ((unsigned char)name[n] >= 0x80 || n >= NAME_LEN)
+        if ((unsigned char)name[n] >= 0x80 || n >= TAR_LEN_NAME)
             return false;
     return true;
 }
@@ -234,7 +218,7 @@ static void pax_fill(struct str *out, const struct tar_member *m, const char *na
     pax_number(out, "gid", m->gid, OCTAL_7);
     pax_mtime(out, m);
     while (tar_xattr_next(&m->xattrs, &at, &x))
-        pax_record(out, XATTR_PREFIX, x.name, x.value, x.len);
+        pax_record(out, TAR_XATTR_PREFIX, x.name, x.value, x.len);
 }
 
 static int put_pax(struct tar_writer *w, const struct str *pax, struct err *e)
