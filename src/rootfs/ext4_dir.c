@@ -90,7 +90,7 @@ int ext4_dir_flush(struct dir_out *o, struct err *e)
     return 0;
 }
 
-static int file_type(uint32_t mode)
+int ext4_file_type(uint32_t mode)
 {
     switch (mode & S_IFMT) {
     case S_IFDIR:
@@ -128,7 +128,7 @@ int ext4_dir_put(struct dir_out *o, const char *name, size_t name_len, const str
     d = (void *)(o->buf + o->used);
     d->inode = inode->number;
     d->rec_len = (uint16_t)len;
-    d->name_len = (uint16_t)(name_len | (unsigned)file_type(inode->mode) << 8);
+    d->name_len = (uint16_t)(name_len | (unsigned)ext4_file_type(inode->mode) << 8);
     memcpy(o->buf + o->used + 8, name, name_len);
     o->last = o->used;
     o->used += len;

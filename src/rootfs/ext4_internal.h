@@ -23,6 +23,9 @@ int ext4_write_inode(struct ext4_writer *w, struct node *node, struct err *e) MU
 /* When all inodes are written: attribute blocks are taken from what is still free. */
 int ext4_write_xattrs(struct ext4_writer *w, struct node *node, struct err *e) MUST_CHECK;
 
+/* What a name in a directory says of its inode: EXT2_FT_*. overlay_write.c writes such, too. */
+int ext4_file_type(uint32_t mode);
+
 int ext4_plan_dir(struct ext4_writer *w, struct node *dir, struct err *e) MUST_CHECK;
 int ext4_write_dir(struct ext4_writer *w, struct node *dir, struct err *e) MUST_CHECK;
 

@@ -1,5 +1,7 @@
 #include "rootfs/overlay_write.h"
 
+#include "rootfs/ext4_internal.h"
+
 #include <ext2fs/ext3_extents.h>
 #include <string.h>
 #include <time.h>
@@ -174,34 +176,16 @@ static int put_links(struct writer *w, ext2_ino_t ino, int add, struct err *e)
 
 /* ---- names ------------------------------------------------------------- */
 
-static int file_type(uint32_t mode)
-{
-    switch (mode & S_IFMT) {
-    case S_IFDIR:
-        return EXT2_FT_DIR;
-    case S_IFLNK:
-        return EXT2_FT_SYMLINK;
-    case S_IFCHR:
-        return EXT2_FT_CHRDEV;
-    case S_IFBLK:
-        return EXT2_FT_BLKDEV;
-    case S_IFIFO:
-        return EXT2_FT_FIFO;
-    default:
-        return EXT2_FT_REG_FILE;
-    }
-}
-
 static int add_name(struct writer *w, ext2_ino_t dir, const char *name, ext2_ino_t ino,
                     uint32_t mode, struct err *e)
 {
     ext2_filsys fs = w->o->upper;
-    errcode_t code = ext2fs_link(fs, dir, name, ino, file_type(mode));
+    errcode_t code = ext2fs_link(fs, dir, name, ino, ext4_file_type(mode));
 
     if (code == EXT2_ET_DIR_NO_SPACE) {
         code = ext2fs_expand_dir(fs, dir);
         if (code == 0)
-            code = ext2fs_link(fs, dir, name, ino, file_type(mode));
+            code = ext2fs_link(fs, dir, name, ino, ext4_file_type(mode));
     }
     return code ? overlay_fail(e, code, "directory") : 0;
 }
