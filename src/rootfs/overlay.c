@@ -1,6 +1,7 @@
 #include "rootfs/overlay_internal.h"
 
 #include "rootfs/journal.h"
+#include "rootfs/tree.h"
 #include "util/fd.h"
 
 #include <fcntl.h>
@@ -322,6 +323,25 @@ int overlay_xattrs(struct overlay *o, struct overlay_ref ref, overlay_xattr_fn *
     ext2_filsys fs = ref_fs(o, ref, &ino);
 
     return raw_xattrs(fs, ino, take_visible, &v, e);
+}
+
+int overlay_keep_xattr(void *inode, const char *name, const void *value, size_t size,
+                       struct err *e)
+{
+    struct inode *to = inode;
+    struct xattr *x = calloc(1, sizeof(*x));
+
+    if (!x)
+        return err_os(e, "extended attributes");
+    x->next = to->xattrs;
+    to->xattrs = x;
+    x->name = strdup(name);
+    x->value = malloc(size ? size : 1);
+    x->size = size;
+    if (!x->name || !x->value)
+        return err_os(e, "extended attributes");
+    memcpy(x->value, value, size);
+    return 0;
 }
 
 struct data_walk {

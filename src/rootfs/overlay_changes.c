@@ -63,23 +63,6 @@ static int same_target(struct overlay *o, ext2_ino_t upper, ext2_ino_t lower, st
     return r < 0 ? r : strcmp(str_c(&a), str_c(&b)) == 0;
 }
 
-static int keep_xattr(void *ctx, const char *name, const void *value, size_t size, struct err *e)
-{
-    struct xattr **list = ctx, *x = calloc(1, sizeof(*x));
-
-    if (!x)
-        return err_os(e, "extended attributes");
-    x->next = *list;
-    *list = x;
-    x->name = strdup(name);
-    x->value = malloc(size ? size : 1);
-    x->size = size;
-    if (!x->name || !x->value)
-        return err_os(e, "extended attributes");
-    memcpy(x->value, value, size);
-    return 0;
-}
-
 struct lookup {
     const struct xattr *list;
     size_t n;
@@ -108,7 +91,7 @@ static int same_xattrs(struct overlay *o, ext2_ino_t upper, ext2_ino_t lower, st
 
     if (!holder)
         return err_os(e, "extended attributes");
-    r = overlay_xattrs(o, (struct overlay_ref){ .upper = upper }, keep_xattr, &holder->xattrs, e);
+    r = overlay_xattrs(o, (struct overlay_ref){ .upper = upper }, overlay_keep_xattr, holder, e);
     l.list = holder->xattrs;
     if (r == 0)
         r = overlay_xattrs(o, (struct overlay_ref){ .lower = lower }, compare_xattr, &l, e);

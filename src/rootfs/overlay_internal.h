@@ -51,6 +51,10 @@ int raw_lookup(ext2_filsys fs, ext2_ino_t dir, const char *name, size_t len, ext
 int raw_xattrs(ext2_filsys fs, ext2_ino_t ino, overlay_xattr_fn *take, void *ctx,
                struct err *e) MUST_CHECK;
 
+/* An overlay_xattr_fn: `inode` is a struct inode, which gets a copy. */
+int overlay_keep_xattr(void *inode, const char *name, const void *value, size_t size,
+                       struct err *e) MUST_CHECK;
+
 /* Whether this directory of the upper file system hides the lower one; UNSUPPORTED when it is
  * redirected. */
 int raw_opaque(ext2_filsys fs, ext2_ino_t ino, struct err *e) MUST_CHECK;

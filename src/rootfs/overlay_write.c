@@ -254,24 +254,6 @@ int writer_add_dir(struct writer *w, struct overlay_ref dir, const char *name,
     return r < 0 ? r : make_dir(w, dir.upper, name, meta, r > 0, ret, e);
 }
 
-static int keep_xattr(void *ctx, const char *name, const void *value, size_t size, struct err *e)
-{
-    struct inode *inode = ctx;
-    struct xattr *x = calloc(1, sizeof(*x));
-
-    if (!x)
-        return err_os(e, "extended attributes");
-    x->next = inode->xattrs;
-    inode->xattrs = x;
-    x->name = strdup(name);
-    x->value = malloc(size ? size : 1);
-    x->size = size;
-    if (!x->name || !x->value)
-        return err_os(e, "extended attributes");
-    memcpy(x->value, value, size);
-    return 0;
-}
-
 /* All of a lower inode that a copy of it needs, but data. The caller frees it. */
 static int read_meta(struct writer *w, ext2_ino_t lower, struct inode **ret, struct err *e)
 {
@@ -291,7 +273,7 @@ static int read_meta(struct writer *w, ext2_ino_t lower, struct inode **ret, str
     inode->mtime_s = st.mtime_s;
     inode->mtime_ns = st.mtime_ns;
     inode->size = st.size;
-    r = overlay_xattrs(w->o, ref, keep_xattr, inode, e);
+    r = overlay_xattrs(w->o, ref, overlay_keep_xattr, inode, e);
     if (r == 0 && S_ISLNK(st.mode)) {
         r = overlay_target(w->o, ref, &target, e);
         inode->target = r == 0 ? str_take(&target) : NULL;
