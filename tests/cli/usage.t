@@ -22,6 +22,8 @@ What users see when they type something wrong. Nothing here needs a box.
   Did you mean 'a3s-box stop'?
   $ a3s-box pul 2>&1 | grep mean
   Did you mean 'a3s-box pull'?
+  $ a3s-box update web 2>&1 | grep mean
+  Did you mean 'a3s-box container-update'?
   $ a3s-box foo
   ! Error: unknown command: a3s-box foo
   !
