@@ -32,6 +32,10 @@ void box_list_done(struct box_list *list);
 /* All boxes, newest first, reconciled as by box_find(). */
 int box_list(struct db *db, const char *home, struct box_list *ret, struct err *e) MUST_CHECK;
 
+/* Remove directories below boxes/ that no record names: a power cut may bring one back whose
+ * removal had not reached the disk. Adds to *freed the bytes of the disk that they held. */
+int box_sweep(struct db *db, const char *home, uint64_t *freed, struct err *e) MUST_CHECK;
+
 /* The command line as one text. */
 void box_command(const struct box_spec *spec, struct str *out);
 

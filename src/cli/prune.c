@@ -81,6 +81,8 @@ int prune_boxes(struct prune *p, struct err *e)
         if (!box_state_is_live(list.v[i].state) && box_filter_match(&filter, &list.v[i]))
             r = remove_box(&s, &list.v[i], e);
     box_list_done(&list);
+    if (r >= 0 && !p->filters->n)
+        r = box_sweep(p->db, p->cli->home, &p->freed, e);
     end(&s, "container", before);
     return r < 0 ? r : 0;
 }

@@ -18,7 +18,7 @@ struct prune {
  * leave an event with docker's action "prune". What is used, or was just removed by somebody
  * else, is left alone. */
 
-/* Boxes that do not run. */
+/* Boxes that do not run; without filters, also directories that belong to no box. */
 int prune_boxes(struct prune *p, struct err *e) MUST_CHECK;
 /* Images; then what broken downloads and killed programs left, and root file systems beyond the
  * limits. */

@@ -1,5 +1,6 @@
 #include "box/brief.h"
 #include "util/fs.h"
+#include "util/id.h"
 #include "util/spawn.h"
 
 #include "unit.h"
@@ -287,6 +288,34 @@ static void half_made_and_half_removed_boxes_vanish(void **state UNUSED)
     remove_box(again);
 }
 
+static void make_stray(const char *id)
+{
+    autofree char *path = str_format("%s/boxes/%s/logs", home, id);
+    autofree char *disk = str_format("%s/boxes/%s/" BOX_DISK, home, id);
+    struct err e = { 0 };
+
+    assert_int_equal(fs_mkdirs(path, &e), 0);
+    assert_int_equal(fs_write_file(AT_FDCWD, disk, "layer", 5, 0600, &e), 0);
+}
+
+static void directories_of_nobody_are_swept(void **state UNUSED)
+{
+    autoptr(box) box = make("kept");
+    char stray[ID_LEN];
+    uint64_t freed = 0;
+    struct err e = { 0 };
+
+    assert_int_equal(id_random(stray, &e), 0);
+    make_stray(stray);
+    make_stray("notes"); /* no id of ours */
+    assert_int_equal(box_sweep(db, home, &freed, &e), 0);
+    assert_false(has_dir(stray));
+    assert_true(has_dir(box->id));
+    assert_true(has_dir("notes"));
+    assert_true(freed > 0);
+    remove_box(box);
+}
+
 static void a_list_needs_no_specification(void **state UNUSED)
 {
     struct box_spec spec = { .disk_bytes = DISK,
@@ -376,6 +405,7 @@ int main(void)
         cmocka_unit_test(a_box_whose_shim_is_gone_is_dead),
         cmocka_unit_test(a_shim_in_another_pid_namespace_is_seen_by_its_lock),
         cmocka_unit_test(half_made_and_half_removed_boxes_vanish),
+        cmocka_unit_test(directories_of_nobody_are_swept),
         cmocka_unit_test(many_processes_create_at_once),
     };
     struct err e;
