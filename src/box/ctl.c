@@ -48,12 +48,7 @@ int ctl_connect(const char *home, const struct box *box, const char *socket, str
 
 static int reply_error(const struct ctl_reply *reply, struct err *e)
 {
-    uint64_t kind = reply->error.kind;
-
-    if (kind == ERR_NONE || kind >= ERR_KIND_N)
-        kind = ERR_INTERNAL;
-    return err_set(e, (enum err_kind)kind, "%s",
-                   reply->error.text ? reply->error.text : "the box's shim refused");
+    return error_info_err(&reply->error, ERR_INTERNAL, "the box's shim refused", e);
 }
 
 /* Wait for the first byte of the answer (or its end). */

@@ -99,9 +99,7 @@ static int take_error(const struct msg *m, int *ret_status, struct err *e)
     if (r < 0)
         return r;
     *ret_status = info.status ? (int)info.status : STATUS_START;
-    r = err_set(e,
-                info.kind > 0 && info.kind < ERR_KIND_N ? (enum err_kind)info.kind : ERR_SYSTEM,
-                "%s", info.text ? info.text : "the box did not start");
+    r = error_info_err(&info, ERR_SYSTEM, "the box did not start", e);
     config_done(error_info, &info);
     return r;
 }

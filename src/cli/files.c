@@ -176,9 +176,7 @@ static int failed(const struct msg *m, struct err *e)
 
     if (r < 0)
         return r;
-    if (info.kind == ERR_NONE || info.kind >= ERR_KIND_N)
-        info.kind = ERR_SYSTEM;
-    r = err_set(e, (enum err_kind)info.kind, "%s", info.text ? info.text : "unknown error");
+    r = error_info_err(&info, ERR_SYSTEM, "unknown error", e);
     config_done(error_info, &info);
     return r;
 }

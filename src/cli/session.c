@@ -175,9 +175,8 @@ static int take_error(struct io *io, struct err *e)
     if (r < 0)
         return r;
     finish(io, SESSION_REFUSED, info.status ? (int)info.status : 125);
-    (void)err_set(&io->result->error,
-                  info.kind && info.kind < ERR_KIND_N ? (enum err_kind)info.kind : ERR_SYSTEM,
-                  "%s", info.text ? info.text : "refused by the box"); /* kept, not returned */
+    (void)error_info_err(&info, ERR_SYSTEM, "refused by the box",
+                         &io->result->error); /* kept, not returned */
     config_done(error_info, &info);
     return 0;
 }

@@ -168,3 +168,12 @@ const struct tlv_row container_update_rows[] = {
     { 3, TLV_STRUCT, offsetof(struct container_update, cgroup), cgroup_limits_rows, 0 },
     { .type = TLV_END },
 };
+
+int error_info_err(const struct error_info *info, enum err_kind unknown, const char *silent,
+                   struct err *ret)
+{
+    bool known = info->kind != ERR_NONE && info->kind < ERR_KIND_N;
+
+    return err_set(ret, known ? (enum err_kind)info->kind : unknown, "%s",
+                   info->text ? info->text : silent);
+}

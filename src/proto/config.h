@@ -169,3 +169,8 @@ extern const struct tlv_row container_update_rows[], cgroup_limits_rows[], vm_se
     tlv_decode(type##_rows, (cur), (into), sizeof(struct type), (e))
 #define config_encode(type, from, out, e) tlv_encode(type##_rows, (from), (out), (e))
 #define config_done(type, at)             tlv_done(type##_rows, (at))
+
+/* What the peer says has gone wrong. `unknown` is its kind when it names none of ours, `silent`
+ * its text when it gives none. Returns -kind. */
+int error_info_err(const struct error_info *info, enum err_kind unknown, const char *silent,
+                   struct err *ret) NONNULL(1, 3, 4);

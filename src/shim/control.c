@@ -110,10 +110,7 @@ static int on_failed(struct shim *sh, struct cur c, struct err *e)
     r = config_decode(error_info, c, &info, e);
     if (r < 0)
         return r;
-    (void)err_set(&why,
-                  info.kind > ERR_NONE && info.kind < ERR_KIND_N ? (enum err_kind)info.kind
-                                                                 : ERR_INTERNAL,
-                  "%s", info.text ? info.text : "the guest did not say why");
+    (void)error_info_err(&info, ERR_INTERNAL, "the guest did not say why", &why);
     if (sh->phase == PHASE_BOOT)
         shim_start_failed(sh, info.status ? (int)(info.status & 255) : 125, &why);
     else

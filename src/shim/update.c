@@ -132,8 +132,8 @@ int update_answer(struct shim *sh, struct cur c, struct err *e)
     if (!sh->update.busy) { /* its time was over */
         r = 0;
     } else if (info.kind) {
-        (void)err_set(&why, info.kind < ERR_KIND_N ? (enum err_kind)info.kind : ERR_INTERNAL,
-                      "Box %s: %s", sh->box->name, info.text ? info.text : "the guest refused");
+        (void)error_info_err(&info, ERR_INTERNAL, "the guest refused", &why);
+        (void)err_ctx(&why, "Box %s", sh->box->name);
         update_end(sh, &why);
     } else {
         r = done(sh, &why);

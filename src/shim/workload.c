@@ -84,10 +84,7 @@ static int on_error(struct shim *sh, const struct msg *m, struct err *e)
     if (r < 0)
         return r;
     sh->main.ended = true;
-    (void)err_set(&why,
-                  info.kind > ERR_NONE && info.kind < ERR_KIND_N ? (enum err_kind)info.kind
-                                                                 : ERR_INTERNAL,
-                  "%s", info.text ? info.text : "the guest did not say why");
+    (void)error_info_err(&info, ERR_INTERNAL, "the guest did not say why", &why);
     shim_start_failed(sh, info.status ? (int)(info.status & 255) : 125, &why);
     config_done(error_info, &info);
     return 0;
