@@ -2,6 +2,7 @@
 
 #include "util/log.h"
 #include "util/time.h"
+#include "util/utf8.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -44,22 +45,6 @@ void json_log_close(struct json_log *log)
     str_done(&log->out);
     for (int i = 0; i < JSON_LOG_STREAMS; i++)
         str_done(&log->line[i]);
-}
-
-/* The length of the valid UTF-8 sequence at p, 0 when there is none (RFC 3629, section 4). */
-static size_t utf8_len(const uint8_t *p, size_t left)
-{
-    size_t n = *p < 0xc2 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : *p < 0xf5 ? 4 : 0;
-
-    if (n == 0 || n > left)
-        return 0;
-    if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) ||
-        (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f))
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    return n;
 }
 
 /* Bytes that docker's strings do not have as they are; it escapes for HTML too. Those above 0x7f
