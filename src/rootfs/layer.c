@@ -1,9 +1,8 @@
 #include "rootfs/layer.h"
 
 #include "rootfs/meta.h"
+#include "rootfs/tar_input.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <string.h>
 
 #define WHITEOUT      ".wh."
@@ -15,10 +14,8 @@
 struct layer {
     struct tree *tree;
     struct blocks *blocks;
-    struct source *tar;
-    struct archive *archive;
+    struct tar_input tar;
     const struct layer_limits *limits;
-    struct err source_err; /* of `tar`: libarchive cannot carry it */
     uint32_t number;
     uint64_t data_n; /* bytes of file data so far */
 };
@@ -31,25 +28,6 @@ struct place {
     const char *name;         /* points into path */
     struct node *old;         /* what is there now, or NULL */
 };
-
-static la_ssize_t layer_feed(struct archive *a UNUSED, void *ctx, const void **ret)
-{
-    struct layer *l = ctx;
-    ssize_t n = l->tar->read(l->tar, ret, &l->source_err);
-
-    return n < 0 ? ARCHIVE_FATAL : n;
-}
-
-static int archive_failed(struct layer *l, const char *what, struct err *e)
-{
-    const char *text = archive_error_string(l->archive);
-
-    if (l->source_err.kind) {
-        *e = l->source_err;
-        return -(int)e->kind;
-    }
-    return err_set(e, ERR_CORRUPT, "%s: %s", what, text ? text : "broken tar");
-}
 
 /* Drop "/" in front, "." components and doubled slashes. */
 static int clean_path(const char *path, char ret[TREE_PATH_MAX], struct err *e)
@@ -223,17 +201,15 @@ static int write_piece(struct layer *l, struct inode *inode, uint64_t offset, co
 
 static int read_data(struct layer *l, struct inode *inode, struct err *e)
 {
-    la_int64_t offset;
+    int64_t offset;
     const void *data;
     size_t len;
     int r;
 
     for (;;) {
-        r = archive_read_data_block(l->archive, &data, &len, &offset);
-        if (r == ARCHIVE_EOF)
-            return 0;
-        if (r != ARCHIVE_OK)
-            return archive_failed(l, "its data", e);
+        r = tar_input_data(&l->tar, &data, &len, &offset, e);
+        if (r <= 0)
+            return r;
         if (offset < 0 || (uint64_t)offset > inode->size || len > inode->size - (uint64_t)offset)
             return err_set(e, ERR_CORRUPT, "its data goes beyond its size");
         l->data_n += len;
@@ -358,14 +334,9 @@ static int apply_entries(struct layer *l, struct err *e)
 
     for (;;) {
         p = (struct place){ 0 };
-        r = archive_read_next_header(l->archive, &p.entry);
-        if (r == ARCHIVE_EOF)
-            return 0;
-        if (r != ARCHIVE_OK && r != ARCHIVE_WARN)
-            return archive_failed(l, "layer", e);
-        path = archive_entry_pathname(p.entry);
-        if (!path || !*path)
-            return err_set(e, ERR_CORRUPT, "an entry has no valid name");
+        r = tar_input_next(&l->tar, &p.entry, &path, e);
+        if (r <= 0)
+            return r;
         r = apply_path(l, &p, path, e);
         if (r < 0)
             return err_ctx(e, "'%s'", path);
@@ -387,19 +358,13 @@ static int drain(struct source *tar, struct err *e)
 int layer_apply(struct tree *tree, struct blocks *blocks, struct source *tar, uint32_t layer,
                 const struct layer_limits *limits, struct err *e)
 {
-    struct layer l = {
-        .tree = tree, .blocks = blocks, .tar = tar, .number = layer, .limits = limits
-    };
-    int r;
+    struct layer l = { .tree = tree, .blocks = blocks, .number = layer, .limits = limits };
+    int r = tar_input_init(&l.tar, tar, "layer", e);
 
-    l.archive = archive_read_new();
-    if (!l.archive || archive_read_support_format_tar(l.archive) != ARCHIVE_OK ||
-        archive_read_support_format_empty(l.archive) != ARCHIVE_OK) {
-        (void)archive_read_free(l.archive); /* NULL is fine; nothing was read */
-        return err_set(e, ERR_SYSTEM, "libarchive cannot read tar");
-    }
-    r = archive_read_open2(l.archive, &l, NULL, layer_feed, NULL, NULL);
-    r = r == ARCHIVE_OK ? apply_entries(&l, e) : archive_failed(&l, "layer", e);
-    (void)archive_read_free(l.archive); /* read-only: nothing to lose */
+    if (r == 0)
+        r = tar_input_open(&l.tar, e);
+    if (r == 0)
+        r = apply_entries(&l, e);
+    tar_input_done(&l.tar);
     return r < 0 ? r : drain(tar, e);
 }

@@ -2,9 +2,8 @@
 
 #include "rootfs/meta.h"
 #include "rootfs/overlay_write.h"
+#include "rootfs/tar_input.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <string.h>
 
 #define FILE_SIZE_MAX (UINT64_C(1) << 44) /* ext4 with 4 KiB blocks */
@@ -19,9 +18,7 @@ struct late {
 struct put {
     struct overlay *o;
     struct writer writer;
-    struct archive *archive;
-    struct source *tar;
-    struct err source_err; /* of `tar`: libarchive cannot carry it */
+    struct tar_input tar;
     const char *into;
     bool keep_owner;
     struct late *late; /* owned */
@@ -42,25 +39,6 @@ struct entry {
     struct overlay_ref old;      /* what is there */
     uint32_t old_mode;
 };
-
-static la_ssize_t feed(struct archive *a UNUSED, void *ctx, const void **ret)
-{
-    struct put *p = ctx;
-    ssize_t n = p->tar->read(p->tar, ret, &p->source_err);
-
-    return n < 0 ? ARCHIVE_FATAL : n;
-}
-
-static int archive_failed(struct put *p, const char *what, struct err *e)
-{
-    const char *text = archive_error_string(p->archive);
-
-    if (p->source_err.kind) {
-        *e = p->source_err;
-        return -(int)e->kind;
-    }
-    return err_set(e, ERR_CORRUPT, "%s: %s", what, text ? text : "broken tar");
-}
 
 /* Relative, without "." and "..". */
 static int clean(const char *path, char ret[OVERLAY_PATH_MAX], struct err *e)
@@ -274,18 +252,16 @@ static int put_dir(struct put *p, struct entry *n, struct err *e)
 static int put_data(struct put *p, struct new_file *f, struct err *e)
 {
     static const char zeros[4096];
-    la_int64_t offset;
+    int64_t offset;
     const void *data;
     size_t len;
     int r = 0;
 
     while (r == 0) {
-        int code = archive_read_data_block(p->archive, &data, &len, &offset);
-
-        if (code == ARCHIVE_EOF)
-            return 0;
-        if (code != ARCHIVE_OK)
-            return archive_failed(p, "its data", e);
+        r = tar_input_data(&p->tar, &data, &len, &offset, e);
+        if (r <= 0)
+            return r;
+        r = 0;
         if (offset < 0 || (uint64_t)offset > f->size || (uint64_t)offset < f->at)
             return err_set(e, ERR_CORRUPT, "its pieces are out of order");
         while (r == 0 && f->at < (uint64_t)offset) {
@@ -420,18 +396,12 @@ static int put_entries(struct put *p, struct err *e)
     int r = 0;
 
     while (r == 0) {
-        int code = archive_read_next_header(p->archive, &entry);
-
-        if (code == ARCHIVE_EOF)
-            return 0;
-        if (code != ARCHIVE_OK && code != ARCHIVE_WARN)
-            return archive_failed(p, "archive", e);
-        path = archive_entry_pathname(entry);
-        if (!path || !*path)
-            return err_set(e, ERR_CORRUPT, "an entry has no valid name");
+        r = tar_input_next(&p->tar, &entry, &path, e);
+        if (r <= 0)
+            return r;
         r = put_entry(p, entry, path, e);
         if (r < 0)
-            return p->source_err.kind ? r : err_ctx(e, "'%s'", path);
+            return p->tar.source_err.kind ? r : err_ctx(e, "'%s'", path);
         if (journal_is_filling(p->writer.journal))
             r = journal_commit(p->writer.journal, e);
     }
@@ -460,9 +430,9 @@ static int put(struct put *p, struct err *e)
     if (r < 0)
         p->writer.torn = true;
     if (r == 0)
-        r = archive_read_open2(p->archive, p, NULL, feed, NULL, NULL) == ARCHIVE_OK
-                ? put_entries(p, e)
-                : archive_failed(p, "archive", e);
+        r = tar_input_open(&p->tar, e);
+    if (r == 0)
+        r = put_entries(p, e);
     if (!p->writer.torn) {
         int late = set_times(p, r < 0 ? &ignored : e);
 
@@ -482,16 +452,12 @@ int overlay_put(struct overlay *o, const char *path, struct source *tar, bool ke
     if (!p)
         return err_os(e, "unpack");
     p->o = o;
-    p->tar = tar;
     p->into = path;
     p->keep_owner = keep_owner;
-    p->archive = archive_read_new();
-    if (!p->archive || archive_read_support_format_tar(p->archive) != ARCHIVE_OK ||
-        archive_read_support_format_empty(p->archive) != ARCHIVE_OK)
-        r = err_set(e, ERR_SYSTEM, "libarchive cannot read tar");
-    else
+    r = tar_input_init(&p->tar, tar, "archive", e);
+    if (r == 0)
         r = put(p, e);
-    (void)archive_read_free(p->archive); /* read-only: nothing to lose */
+    tar_input_done(&p->tar);
     free(p->late);
     return r;
 }
