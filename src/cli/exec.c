@@ -124,20 +124,22 @@ static void tell_start(struct db *db, const struct exec *x, struct told *told)
     told->command = str_c(&command);
     r = id_random(told->id, &e);
     if (r == 0)
+        r = db_no_sync(db, &e);
+    if (r == 0)
         r = db_transaction(db, tell_start_run, told, &e);
     if (r < 0)
         log_warn("event 'exec_start': %s", e.text);
     told->command = NULL;
 }
 
-static void tell_end(const char *home, const struct told *told, int status)
+static void tell_end(struct db *db, const struct told *told, int status)
 {
     char code[16];
     const struct event_attr attrs[] = { { "execID", told->id }, { "exitCode", code } };
     struct err e;
 
     (void)snprintf(code, sizeof(code), "%d", status);
-    if (box_event_now(home, told->box, "exec_die", attrs, ARRAY_LEN(attrs), &e) < 0)
+    if (box_event(db, told->box, "exec_die", attrs, ARRAY_LEN(attrs), &e) < 0)
         log_warn("event 'exec_die': %s", e.text);
 }
 
@@ -200,11 +202,10 @@ static int run(struct cli *cli, struct db *own_db, const struct box *box, const 
     r = start(box, x, fd, e);
     if (r == 0)
         tell_start(db, x, &told);
-    db_free(take_ptr(db));
     if (r == 0)
         r = session_run(&s, &result, e);
     if (r == 0 && result.end == SESSION_EXITED)
-        tell_end(cli->home, &told, result.status);
+        tell_end(db, &told, result.status);
     return r < 0 ? err_ctx(e, "box %s", box->name) : conclude(cli, box, &result, e);
 }
 

@@ -121,6 +121,11 @@ static int prepare(struct db *db, struct err *e)
     return version < schema_version ? db_transaction(db, migrate, NULL, e) : 0;
 }
 
+int db_no_sync(struct db *db, struct err *e)
+{
+    return run_script(db, "PRAGMA synchronous = NORMAL;", e);
+}
+
 int db_open(const char *home, struct db **ret, struct err *e)
 {
     autoptr(db) db = calloc(1, sizeof(*db));

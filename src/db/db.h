@@ -27,6 +27,11 @@ int db_open(const char *home, struct db **ret, struct err *e) MUST_CHECK;
 void db_free(struct db *db);
 DEFINE_AUTOPTR(db)
 
+/* For what is worth no wait for the disk: commits of this connection are seen by everybody at once
+ * and are in order, but a power cut may take those back that came after the last commit of a
+ * connection that waits. */
+int db_no_sync(struct db *db, struct err *e) MUST_CHECK;
+
 /* One transaction: `fn` < 0 rolls back, else commit. Not nested. */
 int db_transaction(struct db *db, int (*fn)(struct db *db, void *user, struct err *e), void *user,
                    struct err *e) MUST_CHECK;
