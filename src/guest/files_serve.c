@@ -308,6 +308,7 @@ static int start_put(struct files *f, const struct archive_request *req, struct 
         .owner = true,
         .keep_owner = req->keep_owner,
         .special = true,
+        .direct = true,
     };
     int r = open_dest(f, req->path, e);
 
@@ -439,6 +440,7 @@ void files_main(struct guest *g, int fd)
     f.out.write = send_tar;
     f.out.ctx = &f;
     f.pack.w = &f.out;
+    f.pack.direct = true;
     do
         r = serve_next(&f, &e);
     while (r == 0);

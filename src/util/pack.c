@@ -146,6 +146,7 @@ static int first_name(struct pack *p, const struct stat *st, const char *name, c
 
 void pack_done(struct pack *p)
 {
+    bulk_done(&p->bulk);
     for (size_t i = 0; i < PACK_LINKS; i++)
         while (p->links[i]) {
             struct pack_link *next = p->links[i]->next;
@@ -165,6 +166,31 @@ static void member_of(struct tar_member *m, const struct stat *st, const char *n
     m->gid = st->st_gid;
     m->mtime_s = st->st_mtim.tv_sec;
     m->mtime_ns = (uint32_t)st->st_mtim.tv_nsec;
+}
+
+/* The data of a big file but for what is less than a block. Sets *ret_left to that. */
+static int put_blocks(struct pack *p, int fd, uint64_t *ret_left, struct err *e)
+{
+    int r = 0;
+
+    bulk_begin(&p->bulk, fd, *ret_left);
+    while (r == 0 && p->bulk.on && *ret_left >= BULK_BLOCK) {
+        ssize_t n = bulk_read(&p->bulk, fd, e);
+
+        if (n >= 0 && (size_t)n < BULK_BLOCK)
+            return err_set(e, ERR_SYSTEM, "the file has become shorter while it was read");
+        r = n < 0 ? (int)n : tar_write_data(p->w, p->bulk.block, BULK_BLOCK, e);
+        *ret_left -= BULK_BLOCK;
+    }
+    return r < 0 ? r : bulk_end(&p->bulk, fd, e);
+}
+
+static int put_data(struct pack *p, int fd, uint64_t size, struct err *e)
+{
+    uint64_t left = size;
+    int r = p->direct ? put_blocks(p, fd, &left, e) : 0;
+
+    return r < 0 ? r : tar_write_file(p->w, fd, left, e); /* blocks of ours are tar's, too */
 }
 
 static int put_file(struct pack *p, int dirfd, const char *entry, struct tar_member *m,
@@ -193,7 +219,7 @@ static int put_file(struct pack *p, int dirfd, const char *entry, struct tar_mem
         r = pack_xattrs(fd, &m->xattrs, e);
     if (r == 0)
         r = tar_write_member(p->w, m, e);
-    return r == 0 && !first ? tar_write_file(p->w, fd, m->size, e) : r;
+    return r == 0 && !first ? put_data(p, fd, m->size, e) : r;
 }
 
 static int put_symlink(struct pack *p, int dirfd, const char *entry, struct tar_member *m,

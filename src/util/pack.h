@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "util/bulk.h"
 #include "util/tar.h"
 
 #include <sys/stat.h>
@@ -27,6 +28,8 @@ struct pack {
     enum pack_verdict (*judge)(void *ctx, int dirfd, const char *name, const char *path,
                                const struct stat *st);
     void *ctx;
+    bool direct; /* read big files past the page cache */
+    struct bulk bulk;
     struct pack_link *links[PACK_LINKS]; /* inodes with several names */
 };
 

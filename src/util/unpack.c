@@ -1,5 +1,6 @@
 #include "util/unpack.h"
 
+#include "util/bulk.h"
 #include "util/fd.h"
 #include "util/fs.h"
 #include "util/pack.h"
@@ -30,6 +31,7 @@ struct unpack {
     char *parent; /* the last member's, opened as parent_fd */
     int parent_fd;
     int file_fd; /* of the member whose data comes */
+    struct bulk bulk;
     bool any;
     struct timespec mtime;
     struct str path; /* of the member, cleaned, below the destination */
@@ -236,6 +238,7 @@ static int make_file(struct unpack *u, int at, const char *base, const struct ta
     if (fchmod(fd, wanted_mode(u, m)) < 0)
         return err_os(e, "chmod");
     set_xattrs(u, fd, m);
+    bulk_begin(&u->bulk, fd, u->how.direct ? m->size : 0);
     u->file_fd = take_fd(&fd);
     return 0;
 }
@@ -386,7 +389,8 @@ static int on_data(void *ctx, const void *data, size_t len, struct err *e)
 
     if (u->file_fd < 0)
         return 0;
-    return fd_write_all(u->file_fd, data, len, e) < 0 ? err_ctx(e, "%s", str_c(&u->path)) : 0;
+    return bulk_write(&u->bulk, u->file_fd, data, len, e) < 0 ? err_ctx(e, "%s", str_c(&u->path))
+                                                              : 0;
 }
 
 static int on_done(void *ctx, struct err *e)
@@ -395,6 +399,8 @@ static int on_done(void *ctx, struct err *e)
     const struct timespec times[2] = { u->mtime, u->mtime };
     autofd int fd = take_fd(&u->file_fd);
 
+    if (fd >= 0 && bulk_end(&u->bulk, fd, e) < 0)
+        return err_ctx(e, "%s", str_c(&u->path));
     if (fd >= 0 && futimens(fd, times) < 0)
         return err_os(e, "%s: set time", str_c(&u->path));
     return 0;
@@ -435,6 +441,7 @@ void unpack_free(struct unpack *u)
     free(u->parent);
     close_fd(&u->parent_fd);
     close_fd(&u->file_fd);
+    bulk_done(&u->bulk);
     str_done(&u->texts);
     str_done(&u->path);
     str_done(&u->link);

@@ -26,6 +26,7 @@ struct unpack_how {
     /* Keep set-user-id, set-group-id, security.* attributes, and what group and others may do
      * with a device. */
     bool special;
+    bool direct; /* write big files past the page cache */
 };
 
 struct unpack;

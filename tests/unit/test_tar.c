@@ -294,6 +294,59 @@ static void a_tree_survives(void **state UNUSED)
     assert_int_equal(unpack_all(&data, &how, &e), -ERR_CORRUPT);
 }
 
+static void make_big(const char *name, size_t size)
+{
+    autofree char *text = malloc(size);
+    struct err e;
+
+    assert_non_null(text);
+    for (size_t i = 0; i < size; i++)
+        text[i] = (char)(i * 31 + i / 4093);
+    assert_int_equal(fs_write_file(dir_fd, name, text, size, 0644, &e), 0);
+}
+
+static void copy_past_the_cache(size_t size)
+{
+    struct tar_writer *w = calloc(1, sizeof(*w));
+    struct pack *p = calloc(1, sizeof(*p));
+    autostr data = STR_INIT((size_t)8 << 20), a = STR_INIT((size_t)8 << 20),
+            b = STR_INIT((size_t)8 << 20);
+    const struct unpack_how how = { .root_fd = dir_fd, .shown = "dst", .direct = true };
+    struct err e;
+
+    w->write = collect;
+    w->ctx = &data;
+    p->w = w;
+    p->direct = true;
+    make_big("big", size);
+    write_text("small", "after it");
+    assert_int_equal(pack_one(p, dir_fd, "big", "copy", &e), 0);
+    assert_int_equal(pack_one(p, dir_fd, "small", "small", &e), 0);
+    assert_int_equal(tar_write_end(w, &e), 0);
+    pack_done(p);
+    free(p);
+    free(w);
+    assert_int_equal(unlinkat(dir_fd, "small", 0), 0);
+    assert_int_equal(unpack_all(&data, &how, &e), 0);
+    assert_int_equal(fs_read_file(dir_fd, "big", &a, &e), 0);
+    assert_int_equal(fs_read_file(dir_fd, "copy", &b, &e), 0);
+    assert_int_equal(b.len, size);
+    assert_memory_equal(a.p, b.p, size);
+    str_clear(&a);
+    assert_int_equal(fs_read_file(dir_fd, "small", &a, &e), 0);
+    assert_string_equal(a.p, "after it");
+}
+
+/* Whole blocks, a rest, less than a tar's block too many or too few. */
+static void big_files_survive(void **state UNUSED)
+{
+    const size_t sizes[] = { BULK_MIN - 1, BULK_MIN, BULK_MIN + 3 * BULK_BLOCK,
+                             BULK_MIN + BULK_BLOCK - 1, BULK_MIN + 5 * BULK_BLOCK + 4097 };
+
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+        copy_past_the_cache(sizes[i]);
+}
+
 /* What one archive leads to: the kind of the failure, 0 when it is unpacked in dst. */
 static int outcome(const struct tar_member *m, size_t n, const char *only)
 {
@@ -403,6 +456,7 @@ int main(void)
         cmocka_unit_test(members_survive),
         cmocka_unit_test(bad_archives_are_refused),
         cmocka_unit_test_setup_teardown(a_tree_survives, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(big_files_survive, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nothing_leaves_the_destination, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_directory_and_a_file_do_not_replace_each_other, set_up,
                                         tear_down),
