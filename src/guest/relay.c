@@ -11,8 +11,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#define CHUNK          ((size_t)32 << 10)
-#define READS_PER_TURN 8
+#define READS_PER_TURN 4
 
 struct relay {
     struct guest *guest;
@@ -44,19 +43,26 @@ static void relay_close(struct relay *r, enum reset_reason why)
 /* Read what the program sends; returns false when there is no more for now. */
 static bool relay_read(struct relay *r)
 {
-    char *buf = r->guest->buf;
     size_t room = stream_room(r->stream);
+    char *at;
     ssize_t n;
 
     if (room == 0) {
         loop_del(r->guest->loop, &r->in);
         return false;
     }
-    n = read(r->in.fd, buf, room < CHUNK ? room : CHUNK);
+    room = room < CHANNEL_DATA_MAX ? room : CHANNEL_DATA_MAX;
+    at = stream_reserve(r->stream, room);
+    if (!at && room > BUF_BYTES)
+        room = BUF_BYTES;
+    n = read(r->in.fd, at ? at : r->guest->buf, room);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
     if (n > 0) {
-        (void)stream_send(r->stream, buf, (size_t)n); /* not more than there was room for */
+        if (at)
+            stream_commit(r->stream, (size_t)n);
+        else
+            (void)stream_send(r->stream, r->guest->buf, (size_t)n); /* there is room */
         return r->stream;
     }
     loop_del(r->guest->loop, &r->in);

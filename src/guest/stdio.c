@@ -173,8 +173,10 @@ void sink_write(struct sink *k, struct loop *loop, const void *data, size_t len)
         return;
     }
     if (n < len) {
-        str_drop(&k->queue, k->done);
-        k->done = 0;
+        if (k->done >= k->queue.len / 2) { /* moving the rest is not free */
+            str_drop(&k->queue, k->done);
+            k->done = 0;
+        }
         if (!str_add(&k->queue, (const char *)data + n, len - n)) {
             sink_close(k, loop); /* more than a window: cannot be */
             return;

@@ -610,12 +610,25 @@ void channel_input(struct channel *ch, const void *data, size_t len)
     }
 }
 
+/* A guest gets a page at a time: as many as have come are passed on together. An end or an error
+ * behind them shows again next time. */
+static ssize_t fill_chunk(struct channel *ch)
+{
+    size_t all = 0;
+    ssize_t n;
+
+    do {
+        n = read(ch->watch.fd, ch->chunk + all, sizeof(ch->chunk) - all);
+        all += n > 0 ? (size_t)n : 0;
+    } while (n > 0 && all < sizeof(ch->chunk) && ch->side == CHANNEL_GUEST);
+    return all ? (ssize_t)all : n;
+}
+
 static void on_readable(struct channel *ch)
 {
     struct err e;
-    ssize_t n;
+    ssize_t n = fill_chunk(ch);
 
-    n = read(ch->watch.fd, ch->chunk, sizeof(ch->chunk));
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n > 0) {
