@@ -10,6 +10,23 @@
 
 #define WORKER_OUTPUT_MAX ((size_t)4 << 20) /* 256 images with a dozen names each are 1 MB */
 
+void image_words_add(struct image_words *w, const char *name, const char *value)
+{
+    if (!value)
+        return;
+    w->v[w->n++] = name;
+    w->v[w->n++] = value;
+}
+
+int image_words_add_changes(struct image_words *w, const struct str_list *changes, struct err *e)
+{
+    if (changes->n > IMAGE_CHANGES_MAX)
+        return err_set(e, ERR_LIMIT, "More than %d changes", IMAGE_CHANGES_MAX);
+    for (size_t i = 0; i < changes->n; i++)
+        image_words_add(w, "--change", changes->v[i]);
+    return 0;
+}
+
 static int parse_lines(const struct str *text, json_t **ret, struct err *e)
 {
     json_t *lines = json_array();

@@ -2,9 +2,25 @@
 #pragma once
 
 #include "cli/command.h"
+#include "cli/opt.h"
 #include "oci/image.h"
 #include "show/filter.h"
 #include "show/table.h"
+
+#define IMAGE_CHANGES_MAX 24 /* instructions on one command line */
+
+/* The words of a command line for a3s-box-image, borrowed; a NULL follows them. There is room for
+ * all that a command has. */
+struct image_words {
+    const char *v[16 + 2 * IMAGE_CHANGES_MAX];
+    size_t n;
+};
+
+/* "NAME VALUE", nothing when `value` is NULL. */
+void image_words_add(struct image_words *w, const char *name, const char *value);
+/* A --change for each; LIMIT when they are too many. */
+int image_words_add_changes(struct image_words *w, const struct str_list *changes,
+                            struct err *e) MUST_CHECK;
 
 /* Run a3s-box-image with `args` (NULL-terminated, without the program). It gets `input_fd` as
  * stdin. What it writes to stdout comes back as one JSON object per line; its messages go to our

@@ -1,5 +1,6 @@
 #include "box/spec.h"
 #include "cli/files.h"
+#include "cli/images.h"
 #include "oci/ref.h"
 #include "util/fd.h"
 #include "util/parse.h"
@@ -10,8 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define CHANGES_MAX 24 /* instructions on one command line, as import's */
-#define ANSWER_MAX  ((size_t)64 << 10)
+#define ANSWER_MAX ((size_t)64 << 10)
 
 struct commit_args {
     struct str_list changes;
@@ -39,20 +39,8 @@ struct worker {
     int in, out;
 };
 
-struct words {
-    const char *v[16 + 2 * CHANGES_MAX];
-    size_t n;
-};
-
-static void add_pair(struct words *w, const char *name, const char *value)
-{
-    if (!value)
-        return;
-    w->v[w->n++] = name;
-    w->v[w->n++] = value;
-}
-
-static int start_worker(struct cli *cli, struct words *words, struct worker *ret, struct err *e)
+static int start_worker(struct cli *cli, struct image_words *words, struct worker *ret,
+                        struct err *e)
 {
     autofree char *program = cli_helper_path(cli, "a3s-box-image");
     autofd int in = -1, their_in = -1, out = -1, their_out = -1;
@@ -166,7 +154,7 @@ static int feed(struct files *files, const struct box *box, const struct worker 
     return r < 0 ? r : pump(files, w, e);
 }
 
-static int commit(struct cli *cli, struct db *db, struct box *box, struct words *words,
+static int commit(struct cli *cli, struct db *db, struct box *box, struct image_words *words,
                   bool pause, struct str *answer, struct err *e)
 {
     autoptr(files) files = NULL;
@@ -210,17 +198,16 @@ static int commit_run(struct cli *cli, const void *own_args, int argc UNUSED, ch
                       struct err *e)
 {
     const struct commit_args *args = own_args;
-    struct words words = { .v = { "a3s-box-image", "commit" }, .n = 2 };
+    struct image_words words = { .v = { "a3s-box-image", "commit" }, .n = 2 };
     autostr answer = STR_INIT(ANSWER_MAX);
     autoptr(db) db = NULL;
     autoptr(box) box = NULL;
     autofree char *image = NULL; /* the record is read again when the files are opened */
     struct ref ref;
-    int r = 0;
+    int r;
 
-    if (args->changes.n > CHANGES_MAX)
-        return err_set(e, ERR_LIMIT, "More than %d changes", CHANGES_MAX);
-    if (argv[1])
+    r = image_words_add_changes(&words, &args->changes, e);
+    if (r == 0 && argv[1])
         r = ref_parse(argv[1], &ref, e);
     if (r == 0)
         r = cli_open_box(cli, argv[0], &db, &box, e);
@@ -229,12 +216,10 @@ static int commit_run(struct cli *cli, const void *own_args, int argc UNUSED, ch
     image = strdup(box->spec.image_id);
     if (!image)
         return err_os(e, "commit");
-    add_pair(&words, "--image", image);
-    add_pair(&words, "--reference", argv[1]);
-    add_pair(&words, "--author", args->author);
-    add_pair(&words, "--message", args->message);
-    for (size_t i = 0; i < args->changes.n; i++)
-        add_pair(&words, "--change", args->changes.v[i]);
+    image_words_add(&words, "--image", image);
+    image_words_add(&words, "--reference", argv[1]);
+    image_words_add(&words, "--author", args->author);
+    image_words_add(&words, "--message", args->message);
     r = commit(cli, db, box, &words, args->pause, &answer, e);
     if (r == 0)
         r = print_id(cli, &answer, e);

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#define CHANGES_MAX 24 /* instructions on one command line */
-
 struct import_args {
     struct str_list changes;
     const char *message, *platform;
@@ -19,42 +17,28 @@ static const struct opt import_opts[] = {
     { .type = OPT_END },
 };
 
-struct words {
-    const char *v[64];
-    size_t n;
-};
-
-static void add_pair(struct words *w, const char *name, const char *value)
-{
-    if (!value)
-        return;
-    w->v[w->n++] = name;
-    w->v[w->n++] = value;
-}
-
 static int import_run(struct cli *cli, const void *own_args, int argc UNUSED, char **argv,
                       struct err *e)
 {
     const struct import_args *args = own_args;
-    struct words words = { .v = { "import" }, .n = 1 };
+    struct image_words words = { .v = { "import" }, .n = 1 };
     json_t *lines = NULL;
     autofd int fd = -1;
     struct ref ref;
-    int r = 0;
+    int r;
 
-    if (args->changes.n > CHANGES_MAX)
-        return err_set(e, ERR_LIMIT, "More than %d changes", CHANGES_MAX);
+    r = image_words_add_changes(&words, &args->changes, e);
+    if (r < 0)
+        return r;
     if (strstr(argv[0], "://"))
         return err_set(e, ERR_UNSUPPORTED, "Cannot import '%.200s': fetch it first", argv[0]);
     if (argv[1])
         r = ref_parse(argv[1], &ref, e);
     if (r < 0)
         return r;
-    add_pair(&words, "--reference", argv[1]);
-    add_pair(&words, "--message", args->message);
-    add_pair(&words, "--platform", args->platform);
-    for (size_t i = 0; i < args->changes.n; i++)
-        add_pair(&words, "--change", args->changes.v[i]);
+    image_words_add(&words, "--reference", argv[1]);
+    image_words_add(&words, "--message", args->message);
+    image_words_add(&words, "--platform", args->platform);
     r = cli_open_input(argv[0], &fd, e);
     if (r >= 0)
         r = cli_image_worker(cli, words.v, fd, &lines, e);

@@ -39,27 +39,19 @@ static int load_run(struct cli *cli, const void *own_args, int argc UNUSED, char
                     struct err *e)
 {
     const struct load_args *args = own_args;
-    const char *words[8] = { "load" };
+    struct image_words words = { .v = { "load" }, .n = 1 };
     autofd int fd = -1;
     json_t *lines = NULL;
     struct ref ref;
-    size_t n = 1;
-    int r;
+    int r = args->tag ? ref_parse(args->tag, &ref, e) : 0;
 
-    if (args->tag) {
-        r = ref_parse(args->tag, &ref, e);
-        if (r < 0)
-            return r;
-        words[n++] = "--tag";
-        words[n++] = args->tag;
-    }
-    if (args->platform) {
-        words[n++] = "--platform";
-        words[n++] = args->platform;
-    }
+    if (r < 0)
+        return r;
+    image_words_add(&words, "--tag", args->tag);
+    image_words_add(&words, "--platform", args->platform);
     r = cli_open_input(args->input, &fd, e);
     if (r >= 0)
-        r = cli_image_worker(cli, words, fd, &lines, e);
+        r = cli_image_worker(cli, words.v, fd, &lines, e);
     if (r < 0)
         return r;
     print_loaded(cli, lines);
