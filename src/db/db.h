@@ -27,8 +27,8 @@ int db_open(const char *home, struct db **ret, struct err *e) MUST_CHECK;
 void db_free(struct db *db);
 DEFINE_AUTOPTR(db)
 
-/* For what is worth no wait for the disk: commits of this connection are seen by everybody at once
- * and are in order, but a power cut may take those back that came after the last commit of a
+/* For what is worth no wait for the disk: commits of this connection are seen by everybody at
+ * once and are in order, but a power cut may take those back that came after the last commit of a
  * connection that waits. */
 int db_no_sync(struct db *db, struct err *e) MUST_CHECK;
 
