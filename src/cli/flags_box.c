@@ -1,4 +1,4 @@
-#include "cli/flags_box.h"
+#include "cli/flags_internal.h"
 
 #include <string.h>
 
@@ -107,6 +107,22 @@ static const char *const later_flags[] = {
     BOX_LATER_FLAGS(X)
 #undef X
 };
+
+int flags_no_memory(struct err *e)
+{
+    return err_set(e, ERR_LIMIT, "out of memory");
+}
+
+int flags_bad(const char *flag, const char *value, struct err *e)
+{
+    return err_ctx(e, "invalid argument \"%.100s\" for \"--%s\" flag", value, flag);
+}
+
+int flags_copy(char **ret, const char *text, struct err *e)
+{
+    *ret = text && *text ? strdup(text) : NULL;
+    return text && *text && !*ret ? flags_no_memory(e) : 0;
+}
 
 static int refuse(const char *flag, const char *value, struct err *e)
 {

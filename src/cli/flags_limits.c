@@ -1,5 +1,5 @@
 /* --cpus, --memory and the limits within them: of a new box, and of container-update. */
-#include "cli/flags_box.h"
+#include "cli/flags_internal.h"
 
 #include "box/policy.h"
 #include "box/update.h"
@@ -13,23 +13,6 @@
 #define CPUS_DEFAULT   2
 #define CPU_PERIOD_US  100000
 
-static int no_memory(struct err *e)
-{
-    return err_set(e, ERR_LIMIT, "out of memory");
-}
-
-/* err_ctx() with docker's words around the value. */
-static int bad(const char *flag, const char *value, struct err *e)
-{
-    return err_ctx(e, "invalid argument \"%.100s\" for \"--%s\" flag", value, flag);
-}
-
-static int copy(char **to, const char *text, struct err *e)
-{
-    *to = text && *text ? strdup(text) : NULL;
-    return text && *text && !*to ? no_memory(e) : 0;
-}
-
 /* "2", "1.5", ".5": billionths of a CPU. */
 static int parse_cpus(const char *text, uint64_t *ret_nano, struct err *e)
 {
@@ -39,7 +22,7 @@ static int parse_cpus(const char *text, uint64_t *ret_nano, struct err *e)
     struct err why;
 
     if (!whole)
-        return no_memory(e);
+        return flags_no_memory(e);
     if ((*whole || !dot) && parse_u64(whole, 0, 255, &n, &why) < 0)
         return err_set(e, ERR_INVALID, "%s", why.text);
     for (const char *p = dot ? dot + 1 : ""; *p; p++) {
@@ -75,7 +58,7 @@ static int fill_machine(const struct box_flags *f, struct box_spec *s, struct er
     s->memory_bytes = MEMORY_DEFAULT;
     s->disk_bytes = f->storage_size ? f->storage_size : DISK_DEFAULT;
     if (f->cpus && parse_cpus(f->cpus, &nano, e) < 0)
-        return bad("cpus", f->cpus, e);
+        return flags_bad("cpus", f->cpus, e);
     s->cpus = (nano + NS_PER_S - 1) / NS_PER_S;
     if (nano % NS_PER_S && (f->cpu_quota || f->cpu_period))
         return err_set(e, ERR_INVALID, "Conflicting options: --cpus %s and --cpu-%s", f->cpus,
@@ -85,8 +68,8 @@ static int fill_machine(const struct box_flags *f, struct box_spec *s, struct er
         s->limits.cpu_quota_us = nano / (NS_PER_S / CPU_PERIOD_US);
     }
     if (f->memory && parse_memory(f->memory, &s->memory_bytes, e) < 0)
-        return bad("memory", f->memory, e);
-    return copy(&s->accel, f->accel ? f->accel : "auto", e);
+        return flags_bad("memory", f->memory, e);
+    return flags_copy(&s->accel, f->accel ? f->accel : "auto", e);
 }
 
 static int fill_cpu_limits(const struct box_flags *f, struct box_spec *s, struct err *e)
@@ -109,7 +92,7 @@ static int fill_cpu_limits(const struct box_flags *f, struct box_spec *s, struct
         l->cpu_period_us = (uint64_t)f->cpu_period;
     if (f->cpu_quota > 0)
         l->cpu_quota_us = (uint64_t)f->cpu_quota;
-    return copy(&l->cpuset, f->cpuset_cpus, e);
+    return flags_copy(&l->cpuset, f->cpuset_cpus, e);
 }
 
 /* Memory and swap together. */
@@ -122,7 +105,7 @@ static int parse_swap(const char *text, uint64_t memory_bytes, struct cgroup_lim
     if (!strcmp(text, "-1"))
         return 0;
     if (parse_size(text, 1, 0, INT64_MAX, &total, e) < 0)
-        return bad("memory-swap", text, e);
+        return flags_bad("memory-swap", text, e);
     if (total && total < memory_bytes)
         return err_set(e, ERR_INVALID,
                        "Minimum memoryswap limit should be larger than memory limit, see usage");
@@ -138,7 +121,7 @@ static int fill_memory_limits(const struct box_flags *f, struct box_spec *s, str
     l->oom_score_adj = f->oom_score_adj;
     if (f->memory_reservation &&
         parse_size(f->memory_reservation, 1, 0, s->memory_bytes, &l->memory_low, e) < 0)
-        return bad("memory-reservation", f->memory_reservation, e);
+        return flags_bad("memory-reservation", f->memory_reservation, e);
     return f->memory_swap ? parse_swap(f->memory_swap, s->memory_bytes, l, e) : 0;
 }
 
@@ -183,7 +166,7 @@ static int take_memory(const struct box_flags *f, const struct box_spec *now,
     }
     if (f->memory_reservation) {
         if (parse_size(f->memory_reservation, 1, 0, memory, &u->limits.memory_low, e) < 0)
-            return bad("memory-reservation", f->memory_reservation, e);
+            return flags_bad("memory-reservation", f->memory_reservation, e);
         u->set |= UPDATE_MEMORY_LOW;
     }
     if (f->memory_swap) {
@@ -206,7 +189,7 @@ static int take_all(const struct box_flags *f, const struct box_spec *now, struc
     take_cpus(f, s, u);
     if (f->cpuset_cpus) {
         u->set |= UPDATE_CPUSET;
-        r = copy(&u->limits.cpuset, f->cpuset_cpus, e);
+        r = flags_copy(&u->limits.cpuset, f->cpuset_cpus, e);
     }
     if (f->pids_limit != FLAG_NOT_GIVEN) {
         u->set |= UPDATE_PIDS;

@@ -1,5 +1,5 @@
 /* --restart, --health-*, and what the image's HEALTHCHECK says where flags do not. */
-#include "cli/flags_box.h"
+#include "cli/flags_internal.h"
 
 #include "box/policy.h"
 #include "oci/json.h"
@@ -8,11 +8,6 @@
 #include <string.h>
 
 #define TEST_WORDS_MAX 4096 /* of an image's check; a command line has less */
-
-static int no_memory(struct err *e)
-{
-    return err_set(e, ERR_LIMIT, "out of memory");
-}
 
 static int fill_restart(const struct box_flags *f, struct box_spec *s, struct err *e)
 {
@@ -57,7 +52,7 @@ static int image_check(const struct image *img, struct box_spec *s, struct err *
         r = json_get_u64(check, "Retries", &s->health_retries, e);
     if (r == 0 && s->health_test.n && !strcmp(s->health_test.v[0], "CMD-SHELL"))
         for (char *const *word = img->shell; r == 0 && word && *word; word++)
-            r = strv_add(&s->health_shell, *word) ? 0 : no_memory(e);
+            r = strv_add(&s->health_shell, *word) ? 0 : flags_no_memory(e);
     return r < 0 ? err_ctx(e, "the image's HEALTHCHECK (--no-healthcheck disables it)") : 0;
 }
 
@@ -98,7 +93,7 @@ static int flag_command(const struct box_flags *f, struct box_spec *s, struct er
     strv_done(&s->health_shell);
     return strv_add(&s->health_test, "CMD-SHELL") && strv_add(&s->health_test, f->health_cmd)
                ? 0
-               : no_memory(e);
+               : flags_no_memory(e);
 }
 
 static void set_default(uint64_t *value, uint64_t other)
@@ -140,7 +135,7 @@ static int fill_health(const struct box_flags *f, const struct image *img, struc
     if (f->no_healthcheck && health_flag(f))
         return err_set(e, ERR_INVALID, "--no-healthcheck conflicts with --health-* options");
     if (f->no_healthcheck)
-        return strv_add(&s->health_test, "NONE") ? 0 : no_memory(e);
+        return strv_add(&s->health_test, "NONE") ? 0 : flags_no_memory(e);
     r = image_check(img, s, e);
     if (r == 0)
         r = flag_command(f, s, e);

@@ -1,6 +1,6 @@
 /* From flags and image to a spec. What is wrong in itself is refused here, what needs the whole
  * in box_spec_check(). */
-#include "cli/flags_box.h"
+#include "cli/flags_internal.h"
 
 #include "util/fs.h"
 #include "util/parse.h"
@@ -16,28 +16,11 @@
 #define SECCOMP_FILE_MAX ((size_t)1 << 20) /* without blanks it is smaller still */
 #define PATH_DEFAULT     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-static int no_memory(struct err *e)
-{
-    return err_set(e, ERR_LIMIT, "out of memory");
-}
-
-/* err_ctx() with docker's words around the value. */
-static int bad(const char *flag, const char *value, struct err *e)
-{
-    return err_ctx(e, "invalid argument \"%.100s\" for \"--%s\" flag", value, flag);
-}
-
-static int copy(char **to, const char *text, struct err *e)
-{
-    *to = text && *text ? strdup(text) : NULL;
-    return text && *text && !*to ? no_memory(e) : 0;
-}
-
 static int copy_list(struct strv *to, const struct str_list *from, struct err *e)
 {
     for (size_t i = 0; i < from->n; i++)
         if (!strv_add(to, from->v[i]))
-            return no_memory(e);
+            return flags_no_memory(e);
     return 0;
 }
 
@@ -45,7 +28,7 @@ static int copy_words(struct strv *to, char *const *words, struct err *e)
 {
     for (; words && *words; words++)
         if (!strv_add(to, *words))
-            return no_memory(e);
+            return flags_no_memory(e);
     return 0;
 }
 
@@ -66,7 +49,7 @@ static int fill_command(const struct box_flags *f, const struct image *img, char
     if (!f->entrypoint)
         r = copy_words(&s->entrypoint, img->entrypoint, e);
     else if (*f->entrypoint && !strv_add(&s->entrypoint, f->entrypoint))
-        r = no_memory(e);
+        r = flags_no_memory(e);
     if (r == 0)
         r = copy_words(&s->cmd,
                        command && *command ? command
@@ -92,16 +75,16 @@ static int fill_env(const struct box_flags *f, const struct image *img, struct b
         r = flags_env(&f->env_file, &f->env, &user, e);
     for (size_t i = 0; r == 0 && i < user.n; i++)
         if (!strv_add(&s->env, user.v[i]))
-            r = no_memory(e);
+            r = flags_no_memory(e);
     for (size_t i = 0; r == 0 && i < base.n; i++)
         if (!env_set(&s->env, base.v[i]))
-            r = no_memory(e);
+            r = flags_no_memory(e);
     strv_done(&user);
     strv_done(&base);
     for (size_t i = 0; i < s->env.n; i++)
         if (!strncmp(s->env.v[i], "PATH=", 5))
             return r;
-    return r == 0 && !strv_add(&s->env, PATH_DEFAULT) ? no_memory(e) : r;
+    return r == 0 && !strv_add(&s->env, PATH_DEFAULT) ? flags_no_memory(e) : r;
 }
 
 /* "K=V" or "K" */
@@ -123,7 +106,7 @@ static int fill_labels(const struct box_flags *f, const struct image *img, struc
 
     s->labels = json_deep_copy(img->labels);
     if (!s->labels)
-        return no_memory(e);
+        return flags_no_memory(e);
     r = flags_env(&f->label_file, &none, &lines, e); /* the same syntax */
     if (r < 0)
         (void)err_ctx(e, "--label-file");
@@ -146,15 +129,15 @@ static int fill_process(const struct box_flags *f, const struct image *img, stru
     if (f->workdir)
         s->cwd = path_join(img->working_dir, f->workdir);
     if (f->workdir && !s->cwd)
-        return no_memory(e);
+        return flags_no_memory(e);
     if (!f->workdir)
-        r = copy(&s->cwd, img->working_dir, e);
+        r = flags_copy(&s->cwd, img->working_dir, e);
     if (r == 0)
-        r = copy(&s->user, f->user ? f->user : img->user, e);
+        r = flags_copy(&s->user, f->user ? f->user : img->user, e);
     if (r == 0)
-        r = copy(&s->hostname, f->hostname, e);
+        r = flags_copy(&s->hostname, f->hostname, e);
     if (r == 0)
-        r = copy(&s->domainname, f->domainname, e);
+        r = flags_copy(&s->domainname, f->domainname, e);
     if (r == 0)
         r = copy_list(&s->groups, &f->group_add, e);
     s->tty = f->tty;
@@ -162,7 +145,8 @@ static int fill_process(const struct box_flags *f, const struct image *img, stru
     s->init = f->init;
     s->stop_signal = 15;
     if (r == 0 && *sig && parse_signal(sig, &s->stop_signal, e) < 0)
-        r = f->stop_signal ? bad("stop-signal", sig, e) : err_ctx(e, "the image's STOPSIGNAL");
+        r = f->stop_signal ? flags_bad("stop-signal", sig, e)
+                           : err_ctx(e, "the image's STOPSIGNAL");
     s->stop_timeout_s = STOP_TIMEOUT_S;
     if (f->stop_timeout >= -1)
         s->stop_timeout_s = f->stop_timeout < 0 ? STOP_FOREVER_S : (uint64_t)f->stop_timeout;
@@ -177,11 +161,11 @@ static int fill_tmpfs(const struct box_flags *f, struct box_spec *s, struct err 
         struct mount_tmpfs *t = tlv_list_add(&s->tmpfs, sizeof(*t));
 
         if (!t)
-            return no_memory(e);
+            return flags_no_memory(e);
         t->path = strndup(text, colon ? (size_t)(colon - text) : strlen(text));
         t->options = colon && colon[1] ? strdup(colon + 1) : NULL;
         if (!t->path || (colon && colon[1] && !t->options))
-            return no_memory(e);
+            return flags_no_memory(e);
     }
     return 0;
 }
@@ -204,10 +188,10 @@ static int fill_ulimit(const char *text, struct box_spec *s, struct err *e)
     int r;
 
     if (!values || !u)
-        return no_memory(e);
+        return flags_no_memory(e);
     u->name = strndup(text, eq ? (size_t)(eq - text) : strlen(text));
     if (!u->name)
-        return no_memory(e);
+        return flags_no_memory(e);
     if (!eq)
         return err_set(e, ERR_INVALID, "invalid ulimit argument: %.100s", text);
     colon = strchr(values, ':');
@@ -236,7 +220,7 @@ static int add_seccomp(const char *path, struct box_spec *s, struct err *e)
     compact = json_dumps(root, JSON_COMPACT | JSON_ENCODE_ANY);
     json_decref(root);
     option = compact ? str_format("seccomp=%s", compact) : NULL;
-    return option && strv_add(&s->security_opt, option) ? 0 : no_memory(e);
+    return option && strv_add(&s->security_opt, option) ? 0 : flags_no_memory(e);
 }
 
 static int fill_security(const struct box_flags *f, struct box_spec *s, struct err *e)
@@ -248,7 +232,7 @@ static int fill_security(const struct box_flags *f, struct box_spec *s, struct e
         if (strncmp(text, "seccomp", 7) != 0 || (text[7] != '=' && text[7] != ':') ||
             !strcmp(value, "unconfined") || !strcmp(value, "default") ||
             !strcmp(value, "builtin"))
-            r = strv_add(&s->security_opt, text) ? 0 : no_memory(e);
+            r = strv_add(&s->security_opt, text) ? 0 : flags_no_memory(e);
         else
             r = add_seccomp(value, s, e);
         if (r < 0)
@@ -274,7 +258,7 @@ static int fill_container(const struct box_flags *f, struct box_spec *s, struct 
     for (size_t i = 0; r == 0 && i < f->ulimit.n; i++) {
         r = fill_ulimit(f->ulimit.v[i], s, e);
         if (r < 0)
-            return bad("ulimit", f->ulimit.v[i], e);
+            return flags_bad("ulimit", f->ulimit.v[i], e);
     }
     if (r == 0)
         r = copy_list(&s->add_host, &f->add_host, e);
@@ -284,7 +268,7 @@ static int fill_container(const struct box_flags *f, struct box_spec *s, struct 
         r = copy_list(&s->dns_search, &f->dns_search, e);
     if (r == 0)
         r = copy_list(&s->dns_option, &f->dns_option, e);
-    return r == 0 ? copy(&s->network, f->network, e) : r;
+    return r == 0 ? flags_copy(&s->network, f->network, e) : r;
 }
 
 /* "K=V"; docker takes "K" as "K=". */
@@ -298,7 +282,7 @@ static int fill_log_opts(const struct box_flags *f, struct box_spec *s, struct e
         if (!key || json_object_set_new(s->log_opts, key, json_string(eq ? eq + 1 : "")) < 0)
             return err_set(e, ERR_INVALID, "--log-opt %.100s is not valid UTF-8", text);
     }
-    return s->log_opts ? 0 : no_memory(e);
+    return s->log_opts ? 0 : flags_no_memory(e);
 }
 
 static int fill_keeping(const struct box_flags *f, struct box_spec *s, struct err *e)
@@ -306,7 +290,7 @@ static int fill_keeping(const struct box_flags *f, struct box_spec *s, struct er
     s->auto_remove = f->auto_remove;
     if (fill_log_opts(f, s, e) < 0)
         return -(int)e->kind;
-    return copy(&s->log_driver, f->log_driver ? f->log_driver : "json-file", e);
+    return flags_copy(&s->log_driver, f->log_driver ? f->log_driver : "json-file", e);
 }
 
 /* docker's names for what uname says. */
@@ -330,7 +314,7 @@ static int fill_image(const struct box_flags *f, const char *name, const struct 
     int r;
 
     if (!mine)
-        return no_memory(e);
+        return flags_no_memory(e);
     if (want && *want && strcmp(want, mine) != 0 && strcmp(want, "linux") != 0 &&
         (strncmp(want, mine, strlen(mine)) != 0 || want[strlen(mine)] != '/'))
         return err_set(e, ERR_UNSUPPORTED,
@@ -344,13 +328,13 @@ static int fill_image(const struct box_flags *f, const char *name, const struct 
         s->exposed_ports = json_incref(img->exposed_ports);
     if (json_object_size(img->volumes))
         s->image_volumes = json_incref(img->volumes);
-    r = copy(&s->image, name, e);
+    r = flags_copy(&s->image, name, e);
     if (r == 0)
-        r = copy(&s->image_id, img->id, e);
+        r = flags_copy(&s->image_id, img->id, e);
     if (r == 0)
-        r = copy(&s->platform, f->platform, e);
+        r = flags_copy(&s->platform, f->platform, e);
     s->rootfs = str_format("rootfs/%s.ext4", img->chain_id);
-    return r == 0 && !s->rootfs ? no_memory(e) : r;
+    return r == 0 && !s->rootfs ? flags_no_memory(e) : r;
 }
 
 int box_flags_fill(const struct box_flags *f, const char *image, const struct image *img,
