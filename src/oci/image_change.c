@@ -134,6 +134,7 @@ struct removal {
     struct ref ref; /* name is "" when asked for by id */
     char *id;
     char **references; /* that go */
+    char **digests;    /* what each of all was pulled by; "": it was not */
     bool whole;        /* the content goes as well */
     char **blobs;      /* whose files can go */
     char *chain_id;    /* whose file can go, or NULL */
@@ -145,6 +146,7 @@ static void removal_done(struct removal *rm)
     free(rm->id);
     free(rm->chain_id);
     strv_free(rm->references);
+    strv_free(rm->digests);
     strv_free(rm->blobs);
 }
 
@@ -237,6 +239,10 @@ static int choose(struct db *db, struct removal *rm, struct err *e)
         r = image_query_strv(db, &rm->references, e,
                              "SELECT reference FROM images WHERE image_id = ? ORDER BY reference",
                              rm->id);
+    if (r == 0)
+        r = image_query_strv(
+            db, &rm->digests, e,
+            "SELECT repo_digest FROM images WHERE image_id = ? ORDER BY reference", rm->id);
     if (r < 0)
         return r;
     if (rm->ref.name[0] && !rm->ref.digest[0] && count(rm->references) > 1) {
@@ -324,20 +330,46 @@ static void remove_files(const char *home, struct removal *rm)
         remove_file(rm, store_blob_path(home, rm->blobs[i]));
 }
 
-static void report(const struct removal *rm, image_removed_fn *removed, void *ctx)
+static void report_line(image_removed_fn *removed, void *ctx, const char *what, const char *text)
 {
     char line[REF_TEXT_MAX + 32];
+
+    (void)snprintf(line, sizeof(line), "%s: %s", what, text);
+    removed(ctx, line);
+}
+
+/* "name@sha256:..." of what the i-th reference was pulled by, for the last of this name that goes;
+ * false: there is no such. */
+static bool digest_goes(const struct removal *rm, size_t i, char ret[REF_TEXT_MAX])
+{
+    struct ref ref, other;
+    struct err e;
+
+    if (!rm->digests[i][0] || ref_parse(rm->references[i], &ref, &e) < 0 || ref.digest[0])
+        return false;
+    for (size_t j = i + 1; rm->references[j]; j++)
+        if (!strcmp(rm->digests[i], rm->digests[j]) &&
+            ref_parse(rm->references[j], &other, &e) == 0 && !strcmp(ref.name, other.name))
+            return false;
+    ref.tag[0] = '\0';
+    (void)snprintf(ref.digest, sizeof(ref.digest), "%s", rm->digests[i]);
+    ref_familiar(&ref, ret);
+    return true;
+}
+
+static void report(const struct removal *rm, image_removed_fn *removed, void *ctx)
+{
+    char pulled_by[REF_TEXT_MAX];
 
     for (size_t i = 0; rm->references[i]; i++) {
         if (!rm->references[i][0])
             continue;
-        (void)snprintf(line, sizeof(line), "Untagged: %s", ref_familiar_name(rm->references[i]));
-        removed(ctx, line);
+        report_line(removed, ctx, "Untagged", ref_familiar_name(rm->references[i]));
+        if (rm->whole && digest_goes(rm, i, pulled_by))
+            report_line(removed, ctx, "Untagged", pulled_by);
     }
-    if (rm->whole) {
-        (void)snprintf(line, sizeof(line), "Deleted: %s", rm->id);
-        removed(ctx, line);
-    }
+    if (rm->whole)
+        report_line(removed, ctx, "Deleted", rm->id);
 }
 
 static int remove_image(struct db *db, const char *home, struct removal *rm,

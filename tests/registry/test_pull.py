@@ -51,7 +51,10 @@ def plain_lines_and_quiet(home):
         equal(lines[-1], r.ref("a/b:1"))
         again = home.out("pull", r.ref("a/b:1")).splitlines()
         equal(again[-2:], [f"Status: Image is up to date for {r.ref('a/b:1')}", r.ref("a/b:1")])
-        home.a3s("rmi", "-f", r.ref("a/b:1"))
+        home.a3s("tag", r.ref("a/b:1"), "other:1")
+        gone = home.out("rmi", "-f", home.out("images", "-q", "--no-trunc").split()[0]).splitlines()
+        equal(gone[:3], [f"Untagged: {r.ref('a/b:1')}", f"Untagged: {r.ref('a/b')}@{image.digest}", "Untagged: other:1"])
+        check(gone[3].startswith("Deleted: sha256:") and len(gone) == 4, gone)
         result = home.a3s("pull", "-q", r.ref("a/b:1"))
         equal((result.out, result.err), (r.ref("a/b:1") + "\n", ""))
 
