@@ -338,8 +338,8 @@ static void report_line(image_removed_fn *removed, void *ctx, const char *what, 
     removed(ctx, line);
 }
 
-/* "name@sha256:..." of what the i-th reference was pulled by, for the last of this name that goes;
- * false: there is no such. */
+/* "name@sha256:..." of what the i-th reference was pulled by, for the last of this name that
+ * goes; false: there is no such. */
 static bool digest_goes(const struct removal *rm, size_t i, char ret[REF_TEXT_MAX])
 {
     struct ref ref, other;
