@@ -190,6 +190,19 @@ static void guest_say(struct stream *s, enum msg_type type, const void *data, si
     assert_int_equal(stream_send(s, out.p, out.len), out.len);
 }
 
+static void guest_tell_rows(struct stream *s, enum msg_type type, const struct tlv_row *rows,
+                            const void *from)
+{
+    autostr body = STR_INIT(0);
+    struct err e;
+
+    assert_int_equal(tlv_encode(rows, from, &body, &e), 0);
+    guest_say(s, type, body.p, body.len);
+}
+
+/* As config_encode(): `kind` is a struct. */
+#define guest_tell(s, type, kind, from) guest_tell_rows((s), (type), kind##_rows, (from))
+
 static void guest_print(enum msg_type type, const char *text)
 {
     guest_say(guest.main, type, text, strlen(text));
@@ -198,22 +211,16 @@ static void guest_print(enum msg_type type, const char *text)
 static void guest_exit(int status, bool oom)
 {
     struct exit_info info = { .status = (uint64_t)status, .oom_killed = oom };
-    autostr body = STR_INIT(0);
-    struct err e;
 
-    assert_int_equal(config_encode(exit_info, &info, &body, &e), 0);
-    guest_say(guest.main, MSG_EXIT, body.p, body.len);
+    guest_tell(guest.main, MSG_EXIT, exit_info, &info);
     stream_finish(guest.main);
 }
 
 static void guest_started(void)
 {
     struct msg_started info = { .pid = 1 };
-    autostr body = STR_INIT(0);
-    struct err e;
 
-    assert_int_equal(config_encode(msg_started, &info, &body, &e), 0);
-    guest_say(guest.main, MSG_STARTED, body.p, body.len);
+    guest_tell(guest.main, MSG_STARTED, msg_started, &info);
 }
 
 static void on_guest_signal(struct cur c)
@@ -235,38 +242,29 @@ static void guest_procs(void)
 {
     struct proc_list list = { .uptime_ns = 5 };
     struct proc_row *row = tlv_list_add(&list.procs, sizeof(*row));
-    autostr body = STR_INIT(0);
-    struct err e;
 
     row->pid = 1;
     row->comm = strdup("init");
     guest.procs++;
-    assert_int_equal(config_encode(proc_list, &list, &body, &e), 0);
-    guest_say(guest.control, MSG_CONTAINER_PROC_LIST, body.p, body.len);
+    guest_tell(guest.control, MSG_CONTAINER_PROC_LIST, proc_list, &list);
     config_done(proc_list, &list);
 }
 
 static void guest_stats(void)
 {
     struct container_stats stats = { .container = id, .uptime_ns = 7, .cpu_ns = 12, .pids = 3 };
-    autostr body = STR_INIT(0);
-    struct err e;
 
     guest.stats++;
-    assert_int_equal(config_encode(container_stats, &stats, &body, &e), 0);
-    guest_say(guest.control, MSG_CONTAINER_STATS_DATA, body.p, body.len);
+    guest_tell(guest.control, MSG_CONTAINER_STATS_DATA, container_stats, &stats);
 }
 
 static void guest_updated(const char *refusal)
 {
     struct error_info info = { .container = id };
-    autostr body = STR_INIT(0);
-    struct err e;
 
     info.kind = refusal ? ERR_LIMIT : ERR_NONE;
     info.text = (char *)(uintptr_t)refusal;
-    assert_int_equal(config_encode(error_info, &info, &body, &e), 0);
-    guest_say(guest.control, MSG_CONTAINER_UPDATED, body.p, body.len);
+    guest_tell(guest.control, MSG_CONTAINER_UPDATED, error_info, &info);
 }
 
 static void on_update(struct cur c)
@@ -282,15 +280,12 @@ static void on_update(struct cur c)
 static void on_create(void)
 {
     struct container_ref ref = { .container = id };
-    autostr body = STR_INIT(0);
-    struct err e;
 
     guest.creates++;
     if (guest.hang_at_create)
         return;
     guest.created = guest.configured;
-    assert_int_equal(config_encode(container_ref, &ref, &body, &e), 0);
-    guest_say(guest.control, MSG_CONTAINER_CREATED, body.p, body.len);
+    guest_tell(guest.control, MSG_CONTAINER_CREATED, container_ref, &ref);
 }
 
 static int on_control_message(void *user UNUSED, const struct msg *m, struct err *e UNUSED)
@@ -626,15 +621,27 @@ static void assert_report_error(int status, const char *text)
     assert_int_equal(receive(report, &buf, &m), 0);
 }
 
-static void run_box(bool attach, void (*change)(struct box_spec *spec))
+/* Its guest has not said HELLO. */
+static void boot_box(bool attach, void (*change)(struct box_spec *spec))
 {
     struct err e = { 0 };
 
     make_box(change);
     if (launch(attach, &e) < 0)
         fail_msg("%s", e.text);
+}
+
+/* Up to where the guest may start the workload. */
+static void guest_boots(void)
+{
     guest_hello();
     UNTIL(guest.created && guest.start.argv.n);
+}
+
+static void run_box(bool attach, void (*change)(struct box_spec *spec))
+{
+    boot_box(attach, change);
+    guest_boots();
     guest_started();
     assert_message(report, MSG_STARTED, "");
     assert_record(BOX_RUNNING, 0, NULL);
@@ -777,16 +784,13 @@ static void a_command_that_is_not_there(void **state UNUSED)
     struct error_info info = { .kind = ERR_NOT_FOUND,
                                .status = 127,
                                .text = (char *)(uintptr_t) "no such command" };
-    autostr body = STR_INIT(0), buf = STR_INIT(0);
+    autostr buf = STR_INIT(0);
     struct msg m;
-    struct err e = { 0 };
 
-    make_box(NULL);
-    assert_int_equal(launch(true, &e), 0);
+    boot_box(true, NULL);
     guest_hello();
     UNTIL(guest.start.argv.n);
-    assert_int_equal(config_encode(error_info, &info, &body, &e), 0);
-    guest_say(guest.main, MSG_ERROR, body.p, body.len);
+    guest_tell(guest.main, MSG_ERROR, error_info, &info);
     assert_report_error(127, "no such command");
     assert_int_equal(receive(attached, &buf, &m), 0); /* no MSG_EXIT */
     assert_record(BOX_CREATED, 127, "no such command");
@@ -808,11 +812,8 @@ static void a_machine_that_does_not_start(void **state UNUSED)
 
 static void a_guest_that_hangs_at_boot(void **state UNUSED)
 {
-    struct err e = { 0 };
-
-    make_box(NULL);
     assert_int_equal(setenv("A3S_BOX_BOOT_TIMEOUT", "50ms", 1), 0);
-    assert_int_equal(launch(false, &e), 0);
+    boot_box(false, NULL);
     assert_int_equal(unsetenv("A3S_BOX_BOOT_TIMEOUT"), 0);
     assert_report_error(125, "its last line");
     UNTIL(sh->quit);
@@ -829,10 +830,7 @@ static void stall(void)
 /* Not before it has used much more CPU time than a boot takes, and once. */
 static void a_guest_that_hangs_at_boot_gets_another_one(void **state UNUSED)
 {
-    struct err e = { 0 };
-
-    make_box(NULL);
-    assert_int_equal(launch(false, &e), 0);
+    boot_box(false, NULL);
     fake.cpu_ns = 20 * NS_PER_S;
     stall();
     assert_int_equal(fake.starts, 1);
@@ -840,8 +838,7 @@ static void a_guest_that_hangs_at_boot_gets_another_one(void **state UNUSED)
     stall();
     assert_int_equal(fake.starts, 2);
     assert_false(sh->stall_timer.armed);
-    guest_hello();
-    UNTIL(guest.created && guest.start.argv.n);
+    guest_boots();
     guest_started();
     UNTIL(sh->phase == PHASE_RUN);
     assert_int_equal(fake.starts, 2);
@@ -853,10 +850,7 @@ static void a_guest_that_hangs_at_boot_gets_another_one(void **state UNUSED)
 /* Behind HELLO it has its configuration, which the next one needs, too. */
 static void a_guest_that_hangs_behind_hello_gets_another_one(void **state UNUSED)
 {
-    struct err e = { 0 };
-
-    make_box(NULL);
-    assert_int_equal(launch(false, &e), 0);
+    boot_box(false, NULL);
     guest.hang_at_create = true;
     guest_hello();
     UNTIL(guest.creates == 1);
@@ -864,8 +858,7 @@ static void a_guest_that_hangs_behind_hello_gets_another_one(void **state UNUSED
     stall();
     assert_int_equal(fake.starts, 2);
     guest.configured = guest.hang_at_create = false;
-    guest_hello();
-    UNTIL(guest.created && guest.start.argv.n);
+    guest_boots();
     assert_int_equal(guest.creates, 2);
     guest_started();
     UNTIL(sh->phase == PHASE_RUN);
@@ -878,12 +871,8 @@ static void a_guest_that_hangs_behind_hello_gets_another_one(void **state UNUSED
 /* From the workload's stream on something of the user may have run. */
 static void a_guest_with_a_container_is_not_started_again(void **state UNUSED)
 {
-    struct err e = { 0 };
-
-    make_box(NULL);
-    assert_int_equal(launch(false, &e), 0);
-    guest_hello();
-    UNTIL(guest.created && guest.start.argv.n);
+    boot_box(false, NULL);
+    guest_boots();
     assert_false(sh->stall_timer.armed);
     end_machine(VM_END_FAILED, "QEMU died of signal 9");
     UNTIL(sh->quit);
@@ -892,10 +881,7 @@ static void a_guest_with_a_container_is_not_started_again(void **state UNUSED)
 
 static void a_panic_at_boot(void **state UNUSED)
 {
-    struct err e = { 0 };
-
-    make_box(NULL);
-    assert_int_equal(launch(false, &e), 0);
+    boot_box(false, NULL);
     settle();
     end_machine(VM_END_PANIC, "Kernel panic - not syncing: oops");
     assert_report_error(125, "Kernel panic - not syncing: oops");
@@ -946,11 +932,9 @@ static void stop_asks_then_kills(void **state UNUSED)
 static void a_signal_before_the_start_is_kept(void **state UNUSED)
 {
     const struct ctl_request req = { .op = CTL_SIGNAL, .signal = 10 };
-    struct err e = { 0 };
 
     guest.ignore_signals = true;
-    make_box(NULL);
-    assert_int_equal(launch(false, &e), 0);
+    boot_box(false, NULL);
     answered(&req, NULL);
     guest_hello();
     UNTIL(guest.start.argv.n);
@@ -964,10 +948,8 @@ static void a_signal_before_the_start_is_kept(void **state UNUSED)
 static void stop_during_the_boot(void **state UNUSED)
 {
     const struct ctl_request req = { .op = CTL_STOP };
-    struct err e = { 0 };
 
-    make_box(NULL);
-    assert_int_equal(launch(false, &e), 0);
+    boot_box(false, NULL);
     answered(&req, NULL);
     assert_report_error(137, "stopped before it had started");
     UNTIL(sh->quit);
@@ -1307,6 +1289,21 @@ static void set_on_failure(struct box_spec *spec)
     spec->restart_max = 2;
 }
 
+static int launch_again(const struct restart_kept *kept, struct err *e)
+{
+    const struct shim_args args = { .home = home,
+                                    .box_id = id,
+                                    .report_fd = -1,
+                                    .attach_fd = -1,
+                                    .again = true,
+                                    .waited_ns = kept->waited_ns,
+                                    .dir_fd = kept->dir_fd,
+                                    .ctl_fd = kept->ctl_fd };
+
+    memset(sh, 0, sizeof(*sh));
+    return launch_shim(sh, &args, e);
+}
+
 /* What main() does when a run is over and another is due: this process stands for both. */
 static void run_again(void)
 {
@@ -1322,20 +1319,9 @@ static void run_again(void)
     msg_reader_done(&guest.control_in);
     msg_reader_done(&guest.main_in);
     memset(&guest, 0, sizeof(guest));
-    memset(sh, 0, sizeof(*sh));
-    if (launch_shim(sh,
-                    &(struct shim_args){ .home = home,
-                                         .box_id = id,
-                                         .report_fd = -1,
-                                         .attach_fd = -1,
-                                         .again = true,
-                                         .waited_ns = kept.waited_ns,
-                                         .dir_fd = kept.dir_fd,
-                                         .ctl_fd = kept.ctl_fd },
-                    &e) < 0)
+    if (launch_again(&kept, &e) < 0)
         fail_msg("%s", e.text);
-    guest_hello();
-    UNTIL(guest.created && guest.start.argv.n);
+    guest_boots();
     guest_started();
     UNTIL(sh->phase == PHASE_RUN);
 }
@@ -1529,18 +1515,8 @@ static void a_restart_that_fails_is_tried_again(void **state UNUSED)
     restart_keep(sh, &kept);
     shim_done(sh);
     guest_stop();
-    memset(sh, 0, sizeof(*sh));
     fake.fail_start = true;
-    assert_true(launch_shim(sh,
-                            &(struct shim_args){ .home = home,
-                                                 .box_id = id,
-                                                 .report_fd = -1,
-                                                 .attach_fd = -1,
-                                                 .again = true,
-                                                 .waited_ns = kept.waited_ns,
-                                                 .dir_fd = kept.dir_fd,
-                                                 .ctl_fd = kept.ctl_fd },
-                            &e) < 0);
+    assert_true(launch_again(&kept, &e) < 0);
     shim_start_failed(sh, 125, &e);
     shim_turn(sh);
     assert_int_equal(sh->phase, PHASE_RESTART);
@@ -1561,15 +1537,12 @@ static void set_check(struct box_spec *spec)
 static void check_says(const char *output, int status, enum exit_reason reason)
 {
     struct exit_info info = { .status = (uint64_t)status, .reason = reason };
-    autostr body = STR_INIT(0);
-    struct err e;
     int before = sh->health.log_n < HEALTH_LOG_MAX ? (int)sh->health.log_n : -1;
 
     UNTIL(guest.check && guest.check_start.argv.n);
     if (output)
         guest_say(guest.check, MSG_STDOUT, output, strlen(output));
-    assert_int_equal(config_encode(exit_info, &info, &body, &e), 0);
-    guest_say(guest.check, MSG_EXIT, body.p, body.len);
+    guest_tell(guest.check, MSG_EXIT, exit_info, &info);
     UNTIL(!guest.check && (before < 0 || (int)sh->health.log_n == before + 1));
 }
 
