@@ -66,7 +66,10 @@ static void put_entry(int fd, int n, const char *stream)
     put(fd, line);
 }
 
-static const struct log_range all = { .tail = -1, .since_ns = INT64_MIN, .until_ns = INT64_MAX };
+#define ALL .tail = -1, .since_ns = INT64_MIN, .until_ns = INT64_MAX
+
+static const struct log_range all = { ALL };
+static const struct log_range follow_all = { .follow = true, ALL };
 
 /* What comes out of the first `n` entries: stdout, then "|", then stderr. */
 static void expect(const struct log_range *range, const char *want)
@@ -152,90 +155,117 @@ static void test_long_tail(void **state UNUSED)
     expect(&r, "line 2000\nline 2001\n|");
 }
 
+/* Somebody who follows the log of a process. */
 struct follower {
-    const char *program;
-    int pidfd, out;
-    const struct log_range *range;
+    struct log_range range;
+    int pidfd, lines, their_lines; /* what comes is read from `lines` */
+    int hold;                      /* the process lives while this is open */
+    pid_t pid;
+    pthread_t thread;
     int result;
 };
 
 static void *follow(void *arg)
 {
     struct follower *f = arg;
-    struct cli cli = { .out = fdopen(f->out, "w"), .err = stderr, .program = f->program };
+    struct cli cli = { .out = fdopen(f->their_lines, "w"),
+                       .err = stderr,
+                       .program = getenv("LOG_HELPER") };
     struct err e;
 
-    f->result = log_view(&cli, dir, f->pidfd, f->range, &e);
+    f->result = log_view(&cli, dir, f->pidfd, &f->range, &e);
     (void)fclose(cli.out);
     return NULL;
 }
 
-static void read_line(int fd, const char *want)
+static void follower_start(struct follower *f, const struct log_range *range)
+{
+    int lines[2], hold[2];
+    char byte;
+
+    assert_int_equal(pipe2(lines, O_CLOEXEC) | pipe2(hold, O_CLOEXEC), 0);
+    *f = (struct follower){
+        .range = *range, .lines = lines[0], .their_lines = lines[1], .hold = hold[1]
+    };
+    f->pid = fork();
+    if (f->pid == 0) {
+        (void)close(hold[1]);
+        _exit(read(hold[0], &byte, 1) != 0); /* until the test lets go */
+    }
+    (void)close(hold[0]);
+    f->pidfd = (int)syscall(SYS_pidfd_open, f->pid, 0);
+    assert_true(f->pidfd >= 0);
+    assert_int_equal(pthread_create(&f->thread, NULL, follow, f), 0);
+}
+
+static void read_line(const struct follower *f, const char *want)
 {
     char got[100];
     size_t n = 0;
 
-    while (n + 1 < sizeof(got) && read(fd, got + n, 1) == 1 && got[n++] != '\n')
+    while (n + 1 < sizeof(got) && read(f->lines, got + n, 1) == 1 && got[n++] != '\n')
         ;
     got[n] = '\0';
     assert_string_equal(got, want);
 }
 
+/* Entries `from` to `to` - 1. */
+static void read_lines(const struct follower *f, int from, int to)
+{
+    char want[40];
+
+    for (int i = from; i < to; i++) {
+        (void)snprintf(want, sizeof(want), "line %d\n", i);
+        read_line(f, want);
+    }
+}
+
+/* All has been read, and the process was let go. */
+static void follower_end(struct follower *f)
+{
+    int status;
+
+    read_line(f, "");
+    assert_int_equal(pthread_join(f->thread, NULL), 0);
+    assert_int_equal(f->result, 0);
+    assert_int_equal(waitpid(f->pid, &status, 0), f->pid);
+    (void)close(f->pidfd);
+    (void)close(f->lines);
+}
+
 /* New entries come as they are written; the end of the process ends it, after its last words. */
 static void test_follow(void **state UNUSED)
 {
-    struct log_range r = {
-        .follow = true, .tail = 1, .since_ns = INT64_MIN, .until_ns = INT64_MAX
-    };
+    struct log_range r = follow_all;
     autofd int fd = log_fd();
-    int out[2], hold[2], status;
-    struct follower f = { .range = &r, .program = getenv("LOG_HELPER") };
-    pthread_t thread;
-    char byte;
-    pid_t pid;
+    struct follower f;
 
-    assert_int_equal(pipe2(out, O_CLOEXEC) | pipe2(hold, O_CLOEXEC), 0);
     put_entry(fd, 0, "stdout");
     put_entry(fd, 1, "stdout");
-    pid = fork();
-    if (pid == 0) {
-        (void)close(hold[1]);
-        _exit(read(hold[0], &byte, 1) != 0); /* until the test lets go */
-    }
-    f.pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    f.out = out[1];
-    assert_true(f.pidfd >= 0);
-    assert_int_equal(pthread_create(&thread, NULL, follow, &f), 0);
-    read_line(out[0], "line 1\n");
+    r.tail = 1;
+    follower_start(&f, &r);
+    read_line(&f, "line 1\n");
     put_entry(fd, 2, "stdout");
-    read_line(out[0], "line 2\n");
+    read_line(&f, "line 2\n");
     put(fd, "{\"log\":\"half");
     put(fd, " line\\n\",\"stream\":\"stdout\"}\n");
-    read_line(out[0], "half line\n");
+    read_line(&f, "half line\n");
     put_entry(fd, 3, "stdout");
-    (void)close(hold[0]);
-    (void)close(hold[1]);
-    read_line(out[0], "line 3\n");
-    read_line(out[0], ""); /* its end */
-    assert_int_equal(pthread_join(thread, NULL), 0);
-    assert_int_equal(f.result, 0);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    (void)close(f.pidfd);
-    (void)close(out[0]);
+    (void)close(f.hold);
+    read_line(&f, "line 3\n");
+    follower_end(&f);
 }
 
 /* --until in the future ends following at that moment. */
 static void test_follow_until(void **state UNUSED)
 {
-    struct log_range r = { .follow = true,
-                           .tail = -1,
-                           .since_ns = INT64_MIN,
-                           .until_ns = time_real_ns() + 50 * 1000000 };
+    struct log_range r = follow_all;
     autofd int fd = log_fd();
     autofd int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
     struct cli cli = { .out = stdout, .err = stderr, .program = "/x/y" };
     struct err e;
 
+    r.until_ns = time_real_ns() + 50 * 1000000;
     assert_true(fd >= 0 && pidfd >= 0);
     assert_int_equal(log_view(&cli, dir, pidfd, &r, &e), 0);
     assert_true(time_real_ns() >= r.until_ns);
@@ -344,52 +374,26 @@ static void rotate(uint64_t number)
 /* Every entry once and in order, whatever becomes of the files meanwhile. */
 static void test_follow_rotation(void **state UNUSED)
 {
-    struct log_range r = {
-        .follow = true, .tail = -1, .since_ns = INT64_MIN, .until_ns = INT64_MAX
-    };
-    int out[2], hold[2], status, next = 0, seen = 0;
-    struct follower f = { .range = &r, .program = getenv("LOG_HELPER") };
-    pthread_t thread;
-    char byte, want[40];
-    pid_t pid;
+    int next = 1, seen = 0;
+    struct follower f;
 
-    assert_int_equal(pipe2(out, O_CLOEXEC) | pipe2(hold, O_CLOEXEC), 0);
     put_file(LOG_FILE, 0, 1);
-    pid = fork();
-    if (pid == 0) {
-        (void)close(hold[1]);
-        _exit(read(hold[0], &byte, 1) != 0); /* until the test lets go */
-    }
-    f.pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    f.out = out[1];
-    assert_true(f.pidfd >= 0);
-    assert_int_equal(pthread_create(&thread, NULL, follow, &f), 0);
-    next = 1;
+    follower_start(&f, &follow_all);
     for (uint64_t n = 1; n <= 40; n++) {
         put_file(LOG_FILE, next, next + 3);
         next += 3;
         rotate(n);
         if (n % 2 == 0)
             compress(n);
-        if (n % 8 == 0) /* sometimes it keeps up, sometimes it is files behind */
-            for (; seen < next; seen++) {
-                (void)snprintf(want, sizeof(want), "line %d\n", seen);
-                read_line(out[0], want);
-            }
+        if (n % 8 == 0) { /* sometimes it keeps up, sometimes it is files behind */
+            read_lines(&f, seen, next);
+            seen = next;
+        }
     }
     put_file(LOG_FILE, next, next + 1);
-    (void)close(hold[0]);
-    (void)close(hold[1]);
-    for (; seen <= next; seen++) {
-        (void)snprintf(want, sizeof(want), "line %d\n", seen);
-        read_line(out[0], want);
-    }
-    read_line(out[0], ""); /* its end */
-    assert_int_equal(pthread_join(thread, NULL), 0);
-    assert_int_equal(f.result, 0);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    (void)close(f.pidfd);
-    (void)close(out[0]);
+    (void)close(f.hold);
+    read_lines(&f, seen, next + 1);
+    follower_end(&f);
 }
 
 static void test_moments(void **state UNUSED)
