@@ -64,15 +64,21 @@ static struct box_brief brief(const struct box *box)
     return b;
 }
 
-static void expect_status(enum box_state state, const char *want)
+static void expect_health(enum box_state state, const char *health, const char *want)
 {
     autoptr(box) box = make("web", state, 400);
     struct box_brief b = brief(box);
     autostr text = STR_INIT(100);
 
+    b.health = health;
     box_status(&b, NOW, &text);
     assert_string_equal(str_c(&text), want);
     free(b.text);
+}
+
+static void expect_status(enum box_state state, const char *want)
+{
+    expect_health(state, "", want);
 }
 
 static void test_status(void **state UNUSED)
@@ -88,18 +94,6 @@ static void test_status(void **state UNUSED)
     expect_status(BOX_REMOVING, "Removal In Progress");
 }
 
-static void expect_health(enum box_state state, const char *health, const char *want)
-{
-    autoptr(box) box = make("web", state, 400);
-    struct box_brief b = brief(box);
-    autostr text = STR_INIT(100);
-
-    b.health = health;
-    box_status(&b, NOW, &text);
-    assert_string_equal(str_c(&text), want);
-    free(b.text);
-}
-
 static void test_health_status(void **state UNUSED)
 {
     expect_health(BOX_RUNNING, "starting", "Up 3 minutes (health: starting)");
@@ -109,31 +103,36 @@ static void test_health_status(void **state UNUSED)
     expect_health(BOX_STOPPED, "unhealthy", "Exited (3) About a minute ago");
 }
 
-static void test_row(void **state UNUSED)
+/* What `format` makes of a row, which it takes. */
+static void expect_row(const struct show_table *table, const char *format, json_t *row,
+                       const char *want)
 {
-    autoptr(box) box = make("web", BOX_RUNNING, 400);
-    struct box_brief b = brief(box);
-    json_t *row = box_row(&b, &(struct box_row_how){ .now_ns = NOW });
     autoptr(show_list) l = NULL;
     char *text = NULL;
     size_t len = 0;
     FILE *out = open_memstream(&text, &len);
     struct err e;
 
-    assert_int_equal(
-        show_list_parse(&box_table,
-                        "{{.ID}}|{{.Command}}|{{.Labels}}|{{.Label \"tier\"}}|"
-                        "{{.Label \"none\"}}|{{.RunningFor}}|{{.CreatedAt}}|{{.State}}",
-                        &l, &e),
-        0);
+    assert_int_equal(show_list_parse(table, format, &l, &e), 0);
     assert_int_equal(show_list_add(l, row, &e), 0);
     assert_int_equal(show_list_end(l, out, &e), 0);
     assert_int_equal(fclose(out), 0);
-    assert_string_equal(
-        text, "eeeeeeeeeeee|\"sh -c echo a long \xe2\x80\xa6\"|com.docker.x=a,b=c,tier=db|"
-              "db||6 minutes ago|2026-11-22 13:26:36 +0000 UTC|running\n");
+    assert_string_equal(text, want);
     free(text);
     json_decref(row);
+}
+
+static void test_row(void **state UNUSED)
+{
+    autoptr(box) box = make("web", BOX_RUNNING, 400);
+    struct box_brief b = brief(box);
+
+    expect_row(&box_table,
+               "{{.ID}}|{{.Command}}|{{.Labels}}|{{.Label \"tier\"}}|{{.Label \"none\"}}|"
+               "{{.RunningFor}}|{{.CreatedAt}}|{{.State}}",
+               box_row(&b, &(struct box_row_how){ .now_ns = NOW }),
+               "eeeeeeeeeeee|\"sh -c echo a long \xe2\x80\xa6\"|com.docker.x=a,b=c,tier=db|"
+               "db||6 minutes ago|2026-11-22 13:26:36 +0000 UTC|running\n");
     free(b.text);
 }
 
@@ -165,20 +164,25 @@ static void test_fields(void **state UNUSED)
     free(b.text);
 }
 
+static const struct box_brief empty = {
+    .command = "",
+    .name = "",
+    .error = "",
+    .image = "",
+    .labels = "",
+    .network = "",
+    .platform = "",
+    .health = "",
+};
+
 static void test_size(void **state UNUSED)
 {
-    struct box_brief b = { .command = "",
-                           .name = "",
-                           .error = "",
-                           .image = "",
-                           .labels = "",
-                           .network = "",
-                           .platform = "",
-                           .health = "",
-                           .image_bytes = 1980000 };
+    struct box_brief b = empty;
     struct box_row_how how = { .now_ns = NOW, .home = "/nonexistent" };
-    json_t *plain = box_row(&b, &how), *measured;
+    json_t *plain, *measured;
 
+    b.image_bytes = 1980000;
+    plain = box_row(&b, &how);
     how.size = true;
     measured = box_row(&b, &how);
     assert_string_equal(json_string_value(json_object_get(plain, "Size")), "0B");
@@ -190,16 +194,11 @@ static void test_size(void **state UNUSED)
 
 static void test_text_that_is_no_utf8(void **state UNUSED)
 {
-    struct box_brief b = { .command = "a \xff",
-                           .name = "",
-                           .error = "",
-                           .image = "",
-                           .labels = "",
-                           .network = "",
-                           .platform = "",
-                           .health = "" };
-    json_t *row = box_row(&b, &(struct box_row_how){ .now_ns = NOW });
+    struct box_brief b = empty;
+    json_t *row;
 
+    b.command = "a \xff";
+    row = box_row(&b, &(struct box_row_how){ .now_ns = NOW });
     assert_string_equal(json_string_value(json_object_get(row, "Command")), "\"a ?\"");
     json_decref(row);
 }
@@ -385,26 +384,10 @@ static void test_procs(void **state UNUSED)
 
 static void expect_stats(const struct stats_view *v, const char *want)
 {
-    json_t *row = stats_row(v);
-    autoptr(show_list) l = NULL;
-    char *text = NULL;
-    size_t len = 0;
-    FILE *out = open_memstream(&text, &len);
-    struct err e;
-
-    assert_int_equal(
-        show_list_parse(&stats_table,
-                        "{{.ID}}|{{.Container}}|{{.Name}}|{{.CPUPerc}}|{{.MemUsage}}|"
-                        "{{.MemPerc}}|{{.NetIO}}|{{.BlockIO}}|{{.PIDs}}|{{.HostMem}}|"
-                        "{{.HostCPU}}",
-                        &l, &e),
-        0);
-    assert_int_equal(show_list_add(l, row, &e), 0);
-    assert_int_equal(show_list_end(l, out, &e), 0);
-    assert_int_equal(fclose(out), 0);
-    assert_string_equal(text, want);
-    free(text);
-    json_decref(row);
+    expect_row(&stats_table,
+               "{{.ID}}|{{.Container}}|{{.Name}}|{{.CPUPerc}}|{{.MemUsage}}|{{.MemPerc}}|"
+               "{{.NetIO}}|{{.BlockIO}}|{{.PIDs}}|{{.HostMem}}|{{.HostCPU}}",
+               stats_row(v), want);
 }
 
 #define MIB ((uint64_t)1 << 20)
