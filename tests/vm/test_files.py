@@ -133,6 +133,11 @@ def into_the_box(home, host, state):
     linked = {n: m for n, m in got.items() if m.islnk()}
     check(len(linked) >= 2, f"hard links in {sorted(linked)}")
     equal(sorted(members(home.a3s("cp", "bx:/data/empty", "-", text=False).out)), ["empty", "empty/exe"], "through a link")
+    big = os.urandom(1 << 20) * 2 + b"x" * 777  # past the page cache, but for its end
+    (src / "big").write_bytes(big)
+    cp(src / "big", "bx:/tmp/work/big")
+    cp("bx:/tmp/work/big", host / "big")
+    equal((host / "big").read_bytes() == big, True, "a big file, there and back")
     # a tar from stdin: merged, links inside of the box, owners by -a only
     tar = tar_of(("in", tarfile.DIRTYPE, ""), ("in/new", tarfile.REGTYPE, "content"), ("in/abs", tarfile.SYMTYPE, "/etc"),
                  ("deep/er/x", tarfile.REGTYPE, "x"), ("../up", tarfile.REGTYPE, "no"))
