@@ -75,6 +75,7 @@ def high_water(pid):
 
 
 LOG_BYTES = 512 << 20
+LOG_PIECE = 32 << 20  # written again and again: to make lines takes the guest longer than to print them
 
 
 def bench_logs(home):
@@ -82,7 +83,9 @@ def bench_logs(home):
     line = "x" * 99
     home.run("run", "-d", "--name", "bx", "--log-opt", "max-size=64m", "--log-opt", "max-file=100", "--log-opt",
              "compress=false", "local/busybox", "--", "sh", "-c",
-             f"while [ ! -e /go ]; do usleep 10000; done; yes {line} | head -c {LOG_BYTES}; touch /done; sleep 1000")
+             f"yes {line} | head -c {LOG_PIECE} >/dev/shm/lines; touch /ready; while [ ! -e /go ]; do usleep 10000; done;"
+             f" for i in $(seq {LOG_BYTES // LOG_PIECE}); do cat /dev/shm/lines; done; touch /done; sleep 1000")
+    home.run("exec", "bx", "--", "sh", "-c", "while [ ! -e /ready ]; do usleep 10000; done")
     shim = find("a3s-box-shim", home)
     before = high_water(shim)
     start = time.monotonic()
