@@ -369,6 +369,8 @@ def the_second_goes_on_when_the_first_is_killed(home):
         second.wait()
         first.wait(status=None)
         check(r.count("GET", blob.digest) == 2, f"{r.find('GET', blob.digest)}")
+        wait_for(lambda: not home.processes(), "the first one's processes are gone", 30)
+        home.a3s("image-prune", "-f")  # they may have ended after the second one looked for what they leave
         fsck(home)
 
 
