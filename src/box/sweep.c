@@ -45,13 +45,13 @@ static int sweep_dir(struct db *db, int boxes, const char *id, uint64_t *freed, 
 
 int box_sweep(struct db *db, const char *home, uint64_t *freed, struct err *e)
 {
-    autofree char *path = str_format("%s/boxes", home);
-    autofd int fd = path ? fs_open_dir(AT_FDCWD, path, e) : err_os(e, "sweep boxes");
+    autofd int home_fd = db_open_home(db, home, e);
+    autofd int fd = home_fd < 0 ? home_fd : fs_open_dir(home_fd, "boxes", e);
     struct dirent *d;
     DIR *dir;
     int r = 0;
 
-    if (fd == -ERR_NOT_FOUND) {
+    if (home_fd >= 0 && fd == -ERR_NOT_FOUND) {
         err_clear(e);
         return 0;
     }
@@ -59,7 +59,7 @@ int box_sweep(struct db *db, const char *home, uint64_t *freed, struct err *e)
         return fd;
     dir = fdopendir(fd);
     if (!dir)
-        return err_os(e, "%s", path);
+        return err_os(e, "sweep boxes");
     (void)take_fd(&fd); /* dir owns it now */
     while (r >= 0 && (d = readdir(dir)))
         if (is_id(d->d_name))

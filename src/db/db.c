@@ -5,6 +5,7 @@
 #include "util/str.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -130,6 +131,7 @@ int db_open(const char *home, struct db **ret, struct err *e)
 {
     autoptr(db) db = calloc(1, sizeof(*db));
     autofree char *path = str_format("%s/state.db", home);
+    struct stat st;
     int r;
 
     if (!db || !path)
@@ -137,6 +139,10 @@ int db_open(const char *home, struct db **ret, struct err *e)
     r = fs_mkdirs(home, e);
     if (r < 0)
         return r;
+    if (stat(home, &st) < 0)
+        return err_os(e, "%s", home);
+    db->home_dev = st.st_dev;
+    db->home_ino = st.st_ino;
     if (sqlite3_open_v2(path, &db->sql,
                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
                             SQLITE_OPEN_NOFOLLOW,
@@ -157,6 +163,23 @@ void db_free(struct db *db)
         return;
     (void)sqlite3_close(db->sql); /* every statement is an autostmt, so it cannot be busy */
     free(db);
+}
+
+int db_open_home(struct db *db, const char *home, struct err *e)
+{
+    autofd int fd = fs_open_dir(AT_FDCWD, home, e);
+    struct stat st;
+
+    if (fd < 0)
+        return fd;
+    if (fstat(fd, &st) < 0)
+        return err_os(e, "%s", home);
+    if (st.st_dev != db->home_dev || st.st_ino != db->home_ino)
+        return err_set(e, ERR_STATE,
+                       "%s is not the directory it was a moment ago (was something mounted over "
+                       "it?); try again",
+                       home);
+    return take_fd(&fd);
 }
 
 int db_transaction(struct db *db, int (*fn)(struct db *db, void *user, struct err *e), void *user,

@@ -14,12 +14,15 @@
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define DB_BUSY_MS   30000 /* 100 concurrent starts on a slow disk took 4 s at most */
 #define DB_LOG_PAGES 64    /* of 4 KiB: a command writes 5 to 10 */
 
 struct db {
     sqlite3 *sql; /* owned */
+    dev_t home_dev;
+    ino_t home_ino; /* of the directory that it is in */
 };
 
 /* Create `home` (0700) and the database if they are missing, and bring the schema up to date. */
@@ -31,6 +34,10 @@ DEFINE_AUTOPTR(db)
  * once and are in order, but a power cut may take those back that came after the last commit of a
  * connection that waits. */
 int db_no_sync(struct db *db, struct err *e) MUST_CHECK;
+
+/* Opens the directory that the database is in, for whoever removes what the database does not
+ * know. STATE when `home` is another one by now: a file system was mounted over it, say. */
+int db_open_home(struct db *db, const char *home, struct err *e) MUST_CHECK;
 
 /* One transaction: `fn` < 0 rolls back, else commit. Not nested. */
 int db_transaction(struct db *db, int (*fn)(struct db *db, void *user, struct err *e), void *user,

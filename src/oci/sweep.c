@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define HEX_LEN 64
 
@@ -39,11 +40,22 @@ static int rootfs_known(struct db *db, const char *name, struct err *e)
     return is_known(db, "SELECT 1 FROM image_content WHERE chain_id = ?", chain, e);
 }
 
-static int sweep_dir(struct db *db, const char *path,
+static void remove_file(int dirfd, const char *path, const char *name, uint64_t *freed)
+{
+    struct stat st = { 0 };
+
+    (void)fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW);
+    if (unlinkat(dirfd, name, 0) < 0)
+        log_warn("%s/%s: %s", path, name, strerror(errno)); /* garbage stays */
+    else if (freed)
+        *freed += (uint64_t)st.st_blocks * 512;
+}
+
+static int sweep_dir(struct db *db, int home, const char *path,
                      int (*known)(struct db *db, const char *name, struct err *e),
                      uint64_t *freed, struct err *e)
 {
-    autofd int fd = fs_open_dir(AT_FDCWD, path, e);
+    autofd int fd = fs_open_dir(home, path, e);
     struct dirent *d;
     DIR *dir;
     int r = 1;
@@ -55,20 +67,11 @@ static int sweep_dir(struct db *db, const char *path,
         return err_os(e, "%s", path);
     (void)take_fd(&fd); /* dir owns it now */
     while (r >= 0 && (d = readdir(dir))) {
-        autofree char *file = NULL;
-        uint64_t bytes;
-
         if (d->d_name[0] == '.')
             continue;
         r = known(db, d->d_name, e);
-        if (r != 0)
-            continue;
-        file = str_format("%s/%s", path, d->d_name);
-        bytes = file ? store_disk_bytes(file) : 0;
-        if (unlinkat(dirfd(dir), d->d_name, 0) == 0)
-            *(freed ? freed : &bytes) += bytes;
-        else
-            log_warn("%s/%s: %s", path, d->d_name, strerror(errno)); /* garbage stays */
+        if (r == 0)
+            remove_file(dirfd(dir), path, d->d_name, freed);
     }
     (void)closedir(dir);
     return r < 0 ? r : 0;
@@ -76,12 +79,11 @@ static int sweep_dir(struct db *db, const char *path,
 
 int content_sweep(struct db *db, const char *home, uint64_t *freed, struct err *e)
 {
-    autofree char *blobs = str_format("%s/images/blobs/sha256", home);
-    autofree char *rootfs = str_format("%s/rootfs", home);
+    autofd int dir = db_open_home(db, home, e);
     int r;
 
-    if (!blobs || !rootfs)
-        return err_os(e, "sweep");
-    r = sweep_dir(db, blobs, blob_known, freed, e);
-    return r < 0 ? r : sweep_dir(db, rootfs, rootfs_known, freed, e);
+    if (dir < 0)
+        return dir;
+    r = sweep_dir(db, dir, "images/blobs/sha256", blob_known, freed, e);
+    return r < 0 ? r : sweep_dir(db, dir, "rootfs", rootfs_known, freed, e);
 }

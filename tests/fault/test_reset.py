@@ -39,11 +39,12 @@ class PowerCut:
             raise Skip(f"cannot mount: {r.stderr.strip()}")
         os.chmod(self.home.path, 0o700)
 
-    def cut(self):
-        """Power off and on again."""
+    def cut(self, stop):
+        """Power off and on again; stop() ends whoever starts commands, before there is no home."""
         fd = os.open(self.home.path, os.O_RDONLY)
         fcntl.ioctl(fd, EXT4_IOC_SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
         os.close(fd)
+        stop()
         wait_for(self.all_killed, "all processes are killed")
         wait_for(self.unmounted, "the file system is unmounted")
         self.mount()
@@ -122,9 +123,12 @@ def the_home_is_whole_after_a_power_cut(home):
             worker.start()
             home.a3s("run", "-d", "--name", "runs", "local/busybox", "--", "sh", "-c", "echo kept > /kept; sync; sleep 1000")
             ended.wait(rnd.uniform(0, 1))
-            disk.cut()
-            ended.set()
-            worker.join()
+
+            def stop():
+                ended.set()
+                wait_for(lambda: disk.all_killed() and not worker.is_alive(), "no more commands")
+
+            disk.cut(stop)
             equal(hung, [], "commands that hang")
             equal(home.a3s("inspect", "-f", "{{.State.Status}}", "runs", status=None).out.strip() in ("dead", "exited", "created", ""),
                   True, "state of a box that ran")

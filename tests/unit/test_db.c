@@ -5,6 +5,7 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 static char home[] = "/tmp/a3s-unit-db-XXXXXX";
@@ -174,6 +175,26 @@ static void what_ps_prints_is_taken_from_old_specifications(void **state UNUSED)
     assert_int_equal(fs_remove_tree(AT_FDCWD, old, &e), 0);
 }
 
+static void a_home_that_was_exchanged_is_noticed(void **state UNUSED)
+{
+    char dir[] = "/tmp/a3s-unit-db-XXXXXX", away[64];
+    autoptr(db) db = NULL;
+    struct err e;
+    int fd;
+
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(away, sizeof(away), "%s.away", dir);
+    assert_int_equal(db_open(dir, &db, &e), 0);
+    fd = db_open_home(db, dir, &e);
+    assert_true(fd >= 0);
+    close_fd(&fd);
+    assert_int_equal(rename(dir, away), 0);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    assert_int_equal(db_open_home(db, dir, &e), -ERR_STATE);
+    assert_int_equal(fs_remove_tree(AT_FDCWD, dir, &e), 0);
+    assert_int_equal(fs_remove_tree(AT_FDCWD, away, &e), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +204,7 @@ int main(void)
         cmocka_unit_test(an_older_database_is_brought_up_to_date),
         cmocka_unit_test(a_newer_database_is_refused),
         cmocka_unit_test(what_ps_prints_is_taken_from_old_specifications),
+        cmocka_unit_test(a_home_that_was_exchanged_is_noticed),
     };
     struct err e;
     int r;
