@@ -17,8 +17,9 @@
 /* From the start of the VMM to the workload's; a cold boot takes a tenth of it. */
 #define BOOT_WAIT_KVM (30 * NS_PER_S)
 #define BOOT_WAIT_TCG (120 * NS_PER_S)
-/* A boot under TCG that has used this much CPU time hangs in a loop (it takes 2 s), one that has
- * taken this long on the clock hangs, waits for nothing, or has a host that is far too busy. */
+/* A boot that has used this much CPU time hangs in a loop (under TCG it takes 2 s), one that has
+ * taken this long on the clock hangs, waits for nothing, or has a host that is far too busy. Nested
+ * virtualisation loses interrupts between CPUs, so this is not for TCG alone. */
 #define STALL_CPU   (30 * NS_PER_S)
 #define STALL_CLOCK (60 * NS_PER_S)
 
@@ -344,7 +345,7 @@ static int start_machine(struct shim *sh, struct err *e)
         return r;
     loop_timer(sh->loop, &sh->boot_timer, wait_ns);
     sh->machine_ns = time_mono_ns();
-    if (sh->engine->accel(sh->vm) == VM_ACCEL_TCG && may_boot_again(sh))
+    if (may_boot_again(sh))
         watch_stall(sh, STALL_CPU, STALL_CLOCK);
     return channel_new(sh->loop, sh->channel_fd, CHANNEL_HOST, &ops, sh, &sh->ch, e);
 }
