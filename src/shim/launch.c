@@ -18,8 +18,8 @@
 #define BOOT_WAIT_KVM (30 * NS_PER_S)
 #define BOOT_WAIT_TCG (120 * NS_PER_S)
 /* A boot that has used this much CPU time hangs in a loop (under TCG it takes 2 s), one that has
- * taken this long on the clock hangs, waits for nothing, or has a host that is far too busy. Nested
- * virtualisation loses interrupts between CPUs, so this is not for TCG alone. */
+ * taken this long on the clock hangs, waits for nothing, or has a host that is far too busy.
+ * Nested virtualisation loses interrupts between CPUs, so this is not for TCG alone. */
 #define STALL_CPU   (30 * NS_PER_S)
 #define STALL_CLOCK (60 * NS_PER_S)
 
