@@ -2,6 +2,7 @@
 
 #include "proto/msg.h"
 #include "util/fd.h"
+#include "util/spawn.h"
 #include "util/time.h"
 
 #include <fcntl.h>
@@ -29,19 +30,43 @@ const struct tlv_row ctl_reply_rows[] = {
     { .type = TLV_END },
 };
 
+#define LISTEN_WAIT_NS (10 * NS_PER_S)
+#define LISTEN_LOOK_MS 2
+
+/* No socket, or nobody behind it. */
+static bool nobody(const struct err *e)
+{
+    return e->os == ENOENT || e->os == ECONNREFUSED;
+}
+
+/* A shim takes the box (BOX_STARTING) before it makes its sockets: it may be a moment away from
+ * it. Returns after that moment, true while it lives and there is time left. */
+static bool about_to_listen(const struct box *box, uint64_t deadline_ns)
+{
+    autofd int shim = -1;
+    struct err gone;
+
+    if (box->state != BOX_STARTING || time_mono_ns() >= deadline_ns ||
+        proc_open(box->shim_pid, box->shim_start, &shim, &gone) < 0)
+        return false;
+    return poll(&(struct pollfd){ .fd = shim, .events = POLLIN }, 1, LISTEN_LOOK_MS) <= 0;
+}
+
 int ctl_connect(const char *home, const struct box *box, const char *socket, struct err *e)
 {
+    uint64_t deadline_ns = time_mono_ns() + LISTEN_WAIT_NS;
     autofd int dir = -1;
     int fd;
 
     dir = box_open_dir(home, box, e);
     if (dir < 0)
         return dir;
-    fd = fd_unix_connect(dir, socket, e);
+    do {
+        fd = fd_unix_connect(dir, socket, e);
+    } while (fd < 0 && nobody(e) && about_to_listen(box, deadline_ns));
     if (fd >= 0)
         return fd;
-    /* No socket, or nobody behind it: whoever ran the box has gone. */
-    if (e->os == ENOENT || e->os == ECONNREFUSED)
+    if (nobody(e)) /* whoever ran the box has gone */
         return err_set(e, ERR_STATE, "Box %s is not running", box->name);
     return err_ctx(e, "box %s", box->name);
 }

@@ -59,7 +59,8 @@ struct ctl_reply {
 
 extern const struct tlv_row ctl_request_rows[], ctl_reply_rows[];
 
-/* Connect to a socket of the box. STATE "Box NAME is not running" when nobody is there. */
+/* Connect to a socket of the box. STATE "Box NAME is not running" when nobody is there; a shim
+ * that has only just taken the box (BOX_STARTING) is waited for, 10 s at most. */
 int ctl_connect(const char *home, const struct box *box, const char *socket,
                 struct err *e) MUST_CHECK;
 

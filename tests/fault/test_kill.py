@@ -4,9 +4,11 @@
 After each: no process, socket or mount stays (Home.close() looks), the record says what is true,
 and the box can be started or removed.
 """
+import fcntl
 import os
 import pathlib
 import signal
+import sqlite3
 import subprocess
 import sys
 
@@ -57,6 +59,14 @@ def kill(pid, sig=signal.SIGKILL):
         os.kill(pid, sig)
     except ProcessLookupError:
         pass
+
+
+def sleeps(pid):
+    """Is it in poll(), nanosleep() or clock_nanosleep()?"""
+    try:
+        return pathlib.Path(f"/proc/{pid}/syscall").read_text().split()[0] in ("7", "35", "230")
+    except (OSError, IndexError):
+        return False
 
 
 def sockets(home):
@@ -153,8 +163,6 @@ def killed_qemu_while_it_stops(home):
 
 def record_state(home):
     """The state as state.db has it: docker's words do not tell all apart."""
-    import sqlite3
-
     db = sqlite3.connect(f"file:{home.path}/state.db?mode=ro", uri=True, timeout=10)
     try:
         row = db.execute("SELECT state FROM boxes").fetchone()
@@ -238,8 +246,6 @@ def the_shim_killed_while_it_stops(home):
 @test
 def rm_killed_halfway_is_finished_by_whoever_looks_next(home):
     """The record says `removing`, by a process that is gone: what a kill -9 of rm leaves."""
-    import sqlite3
-
     home.a3s("create", "--name", "bx", "local/busybox", "--", "true")
     db = sqlite3.connect(home.path / "state.db", timeout=10)
     db.execute("UPDATE boxes SET state = 'removing', shim_pid = 4194303, shim_start = 1")
@@ -261,6 +267,43 @@ def rm_killed_at_any_moment(home):
         home.a3s("rm", "-f", "bx", status=None)
         equal(home.out("ps", "-aq"), "", "boxes")
         equal(list((home.path / "boxes").glob("*")), [], "files")
+
+
+@test
+def a_box_that_is_only_just_taken_is_removed(home):
+    """The record says `starting`, and the shim has no socket yet: rm -f, stop and kill wait for it."""
+    for words in (("rm", "-f"), ("stop", "-t", "0"), ("kill",)):
+        home.a3s("create", "--name", "bx", "local/busybox", "--", "sleep", "1000")
+        box_dir = os.open(next((home.path / "boxes").glob("*")), os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(box_dir, fcntl.LOCK_EX)  # as the shim of the last run, which cleans up
+        starter = home.popen("start", "bx", **QUIET)
+        wait_for(lambda: record_state(home) == "starting", "the shim has taken the box")
+        ender = home.popen(*words, "bx", **QUIET)
+        wait_for(lambda: sleeps(ender.pid) or ender.poll() is not None, "it waits, or it has ended")
+        os.close(box_dir)
+        out, err = ender.communicate(timeout=60)
+        equal((ender.returncode, err), (0, b""), words[0])
+        starter.communicate(timeout=60)
+        home.a3s("rm", "-f", "bx", status=None)
+        equal(home.out("ps", "-aq"), "", f"boxes after {words[0]}")
+
+
+@test
+def rm_forced_ends_a_run_that_began_meanwhile(home):
+    """rm -f saw a box that did not run; when it comes to remove it, it does."""
+    home.a3s("create", "--name", "bx", "local/busybox", "--", "sleep", "1000")
+    db = sqlite3.connect(home.path / "state.db", timeout=10, isolation_level=None)
+    db.execute("BEGIN IMMEDIATE")
+    rm = home.popen("rm", "-f", "bx", **QUIET)
+    wait_for(lambda: sleeps(rm.pid), "rm waits for the database")
+    kill(rm.pid, signal.SIGSTOP)
+    db.execute("ROLLBACK")
+    db.close()
+    home.a3s("start", "bx")
+    kill(rm.pid, signal.SIGCONT)
+    out, err = rm.communicate(timeout=60)
+    equal((rm.returncode, err), (0, b""), "rm -f")
+    equal(home.out("ps", "-aq"), "", "boxes")
 
 
 @test
