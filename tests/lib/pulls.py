@@ -92,20 +92,19 @@ class Program:
     """A command in the background, with all it says."""
 
     def __init__(self, home, *args, bin=None, env={}):
-        self.args = args
+        self.args, self.started = args, time.monotonic()
         self.p = subprocess.Popen([str((bin or harness.BIN) / "a3s-box"), *map(str, args)], env=home.env | env,
                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.pid = self.p.pid
 
     def wait(self, status=0, timeout=harness.TIMEOUT):
-        started = time.monotonic()
         try:
             out, err = self.p.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
             self.p.kill()
             out, err = self.p.communicate()
             raise Failure(f"{self.args}: not done after {timeout} s\n{err.decode(errors='replace')}")
-        self.seconds = time.monotonic() - started
+        self.seconds = time.monotonic() - self.started
         self.out, self.err = out.decode(errors="replace"), err.decode(errors="replace")
         if status is not None and self.p.returncode != status:
             raise Failure(f"{self.args}: status {self.p.returncode}, not {status}\n{self.out}\n{self.err}")
