@@ -36,7 +36,7 @@ def repeated_execs_leave_the_shim_flat(home):
         rss = next(int(l.split()[1]) for l in open(f"/proc/{shim}/status") if l.startswith("VmRSS"))
         return len(os.listdir(f"/proc/{shim}/fd")), rss
 
-    for _ in range(50):
+    for _ in range(500):  # until the sanitizer's quarantine is full, too
         home.a3s("exec", "bx", "true")
     fds, rss = state()
     for i in range(N * 10):
